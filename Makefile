@@ -1,0 +1,42 @@
+# `make edit` edits a photo; `make test` runs everything that continuous integration runs.
+# Both set up .venv first, and only need Python 3.11 or later and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+OUT := edited
+
+.PHONY: edit test lint types layers tests compile clean
+
+edit: $(READY)
+	$(BIN)/python -c 'from pathlib import Path; from skimage import data, io; \
+	  Path("$(OUT)").mkdir(exist_ok=True); io.imsave("$(OUT)/astronaut.png", data.astronaut())'
+	$(BIN)/maskedit edit $(OUT)/astronaut.png --set blond_hair --remove smiling --out $(OUT)
+
+test: lint types layers tests compile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+tests: $(READY)
+	$(BIN)/pytest
+
+# The type-checking hook breaks torch.compile, so these run without it, in a process of their own.
+compile: $(READY)
+	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers" -m compile tests
+
+# Made anew when the requirements change; the stamp comes last, so a broken set-up is tried again.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[photo,plots,adapters,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv $(OUT)

@@ -1,0 +1,72 @@
+"""The code in README.md and docs/ runs, and so does every example."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+# A fence of three or more backticks, perhaps indented, closed by the same; or code that readers need not see,
+# in a comment that opens with "<!--python".
+BLOCK = re.compile(
+    r"^(?P<indent>[ ]*)(?P<fence>`{3,})python[^\n]*\n(?P<shown>.*?)^(?P=indent)(?P=fence)[ ]*$"
+    r"|^<!--python\n(?P<hidden>.*?)^-->",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def blocks(text: str) -> list[tuple[int, str]]:
+    """(number of lines before it, code) of each Python block, indentation of the fence removed."""
+    found = []
+    for match in BLOCK.finditer(text):
+        kind = "shown" if match["shown"] is not None else "hidden"
+        code = re.sub(f"^{match['indent'] or ''}", "", match[kind], flags=re.MULTILINE)
+        found.append((text.count("\n", 0, match.start(kind)), code))
+    return found
+
+
+def run(path: Path) -> None:
+    """Run a document's blocks in order, in one namespace; a traceback names the document's own lines."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for line, code in blocks(path.read_text(encoding="utf-8")):
+        exec(compile("\n" * line + code, str(path), "exec"), namespace)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_code_runs(path: Path, elsewhere: Path) -> None:
+    run(path)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example_runs(path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def test_blocks_share_a_namespace_and_hidden_ones_count(elsewhere: Path) -> None:
+    path = elsewhere / "page.md"
+    path.write_text(
+        "<!--python\nimport pathlib\na = 1\n-->\n```python\nb = a + 1\n```\n```text\nnot python\n```\n"
+        "- item\n  ```python\n  if b:\n      pathlib.Path('made').write_text(str(b))\n  ```\n"
+    )
+    run(path)
+    assert (elsewhere / "made").read_text() == "2"
+
+
+def test_a_failing_block_is_named_by_its_line(elsewhere: Path) -> None:
+    path = elsewhere / "page.md"
+    path.write_text("Title\n\n```python\nx = 1\nx / 0\n```\n")
+    with pytest.raises(ZeroDivisionError) as failure:
+        run(path)
+    assert failure.traceback[-1].lineno == 4  # counted from 0
