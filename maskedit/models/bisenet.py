@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskedit.models.adapters import SegmentationParser
+from maskedit.models.labels import BISENET_LABELS
+from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from maskedit.models.resnet import ResNet
 from maskedit.models.state import State, fill, shape_of, unwrap
 
@@ -129,6 +132,16 @@ class BiSeNet(nn.Module):
         """Logits at the size of the picture."""
         logits = self.conv_out(self.ffm(*self.cp(x)))
         return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=True)
+
+
+def celebamask_parser(state: State) -> SegmentationParser:
+    """face-parsing.PyTorch's parser: CelebAMask-HQ's 19 classes in the port's order, at 512 px, ImageNet's range.
+
+    Raises:
+        CheckpointError: if keys or shapes are not a BiSeNet's.
+    """
+    network = BiSeNet.from_state_dict(state)
+    return SegmentationParser(network, labels=BISENET_LABELS, size=512, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 def _whole(x: Map) -> Float[Tensor, "b channels 1 1"]:

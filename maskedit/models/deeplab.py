@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskedit.models.adapters import SegmentationParser
+from maskedit.models.labels import RELEASED_LABELS
 from maskedit.models.resnet import ResNet
 from maskedit.models.state import State, fill, shape_of, unwrap
 
@@ -81,6 +83,16 @@ class DeepLabV3(nn.Module):
         """Logits at the size of the picture."""
         logits = self.classifier(self.backbone.features(x)[-1])
         return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def released_parser(state: State) -> SegmentationParser:
+    """MaskFaceGAN's parser: nine classes, at 512 px, on pictures in [-1, 1].
+
+    Raises:
+        CheckpointError: if keys or shapes are not a DeepLabV3's.
+    """
+    network = DeepLabV3.from_state_dict(state)
+    return SegmentationParser(network, labels=RELEASED_LABELS, size=512, input_range=(-1, 1))
 
 
 def _norm(channels: int) -> list[nn.Module]:

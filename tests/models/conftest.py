@@ -1,10 +1,13 @@
-"""What the tests of models share: the formula that fills a network with known weights."""
+"""What the tests of models share: ways to fill a network with weights."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
+from torch import nn
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,19 @@ def formula(fixtures: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def lively() -> Callable[[nn.Module], nn.Module]:
+    """Gives a network statistics and scales under which every bias and batch norm matters; eval mode."""
+
+    def fill(network: nn.Module) -> nn.Module:
+        generator = torch.Generator().manual_seed(0)
+        for key, value in network.state_dict().items():
+            if key.endswith("running_var"):
+                value.uniform_(0.5, 1.5, generator=generator)
+            elif value.ndim == 1:
+                value.normal_(1.0 if key.endswith("weight") else 0.0, 0.2, generator=generator)
+        return network.eval()
+
+    return fill

@@ -22,19 +22,8 @@ VGG_CONVOLUTIONS = {
 }
 
 
-def lively(network):
-    """Statistics and weights under which every batch norm and bias matters."""
-    generator = torch.Generator().manual_seed(0)
-    for key, value in network.state_dict().items():
-        if key.endswith("running_var"):
-            value.uniform_(0.5, 1.5, generator=generator)
-        elif value.ndim == 1:
-            value.normal_(1.0 if key.endswith("weight") else 0.0, 0.2, generator=generator)
-    return network.eval()
-
-
 @pytest.mark.parametrize("name", RESNETS)
-def test_resnet_loads_another_implementation_and_agrees_with_it(name):
+def test_resnet_loads_another_implementation_and_agrees_with_it(name, lively):
     timm = pytest.importorskip("timm", reason="needs timm, an independent ResNet with the same keys")
     blocks, bottleneck = RESNETS[name]
     other = lively(timm.create_model(name, num_classes=7))
@@ -47,7 +36,7 @@ def test_resnet_loads_another_implementation_and_agrees_with_it(name):
 
 
 @pytest.mark.parametrize("name", VGG_CONVOLUTIONS)
-def test_vgg_has_the_published_layout_and_numbers(name):
+def test_vgg_has_the_published_layout_and_numbers(name, lively):
     batch_norm = name.endswith("bn")
     network = lively(VGG(stages=VGG19 if "19" in name else VGG16, outputs=5, hidden=32, batch_norm=batch_norm))
     state = network.state_dict()

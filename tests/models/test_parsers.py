@@ -9,23 +9,13 @@ import torch.nn.functional as F
 
 from maskedit.attributes import REGIONS
 from maskedit.errors import CheckpointError
-from maskedit.models.bisenet import BiSeNet
-from maskedit.models.deeplab import DeepLabV3
+from maskedit.models.bisenet import BiSeNet, celebamask_parser
+from maskedit.models.deeplab import DeepLabV3, released_parser
 from maskedit.models.fcn import FCN
 from maskedit.models.labels import BISENET_LABELS, CELEBAMASK_LABELS, RELEASED_LABELS, merge_labels
+from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from maskedit.models.resnet import ResNet
 from maskedit.models.unet import UNet
-
-
-def lively(network):
-    """Statistics and weights under which every batch norm matters."""
-    generator = torch.Generator().manual_seed(0)
-    for key, value in network.state_dict().items():
-        if key.endswith("running_var"):
-            value.uniform_(0.5, 1.5, generator=generator)
-        elif value.ndim == 1:
-            value.normal_(1.0 if key.endswith("weight") else 0.0, 0.2, generator=generator)
-    return network.eval()
 
 
 def small_resnet():
@@ -73,13 +63,35 @@ def test_deeplab_has_the_released_keys_and_logits(fixtures, formula):
     assert (logits[:, :, ::2, ::2] - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
+def test_released_parser_reads_pictures_as_the_released_program_does(lively):
+    network = lively(DeepLabV3(backbone=small_resnet(), classes=9, hidden=8))
+    parser = released_parser(network.state_dict())
+    image = torch.rand(1, 3, 768, 640)
+    with torch.no_grad():
+        shrunk = F.interpolate(image, (512, 512), mode="area")
+        shares = network(shrunk * 2 - 1).softmax(1)
+        torch.testing.assert_close(parser.parse(image, REGIONS), shares)
+
+
+def test_celebamask_parser_reads_the_ports_classes(lively):
+    network = lively(BiSeNet(classes=19, resnet=ResNet(blocks=(1, 1, 1, 1), bottleneck=False, width=4)))
+    parser = celebamask_parser(network.state_dict())
+    image = torch.rand(1, 3, 512, 512)
+    mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    with torch.no_grad():
+        shares = network((image - mean) / std).softmax(1)
+        hair, eyes = parser.parse(image, ["hair", "eyes"]).unbind(1)
+    torch.testing.assert_close(hair, shares[:, 17])
+    torch.testing.assert_close(eyes, shares[:, 4] + shares[:, 5])
+
+
 def test_deeplab_leaves_torchvisions_auxiliary_head_out():
     network = SMALL["deeplab"]()
     state = {**network.state_dict(), "aux_classifier.0.weight": torch.ones(1)}
     assert list(DeepLabV3.from_state_dict(state).state_dict()) == list(network.state_dict())
 
 
-def test_fcn_is_two_convolutions_on_the_features():
+def test_fcn_is_two_convolutions_on_the_features(lively):
     network = lively(SMALL["fcn"]())
     image = torch.randn(1, 3, 48, 40)
     reference = Reference(network.state_dict())
@@ -93,7 +105,7 @@ def test_fcn_is_two_convolutions_on_the_features():
 
 
 @pytest.mark.parametrize("bilinear", [False, True])
-def test_unet_joins_the_way_down_with_the_way_up(bilinear):
+def test_unet_joins_the_way_down_with_the_way_up(bilinear, lively):
     network = lively(UNet(classes=5, width=4, bilinear=bilinear))
     state = network.state_dict()
     reference = Reference(state)
@@ -119,7 +131,7 @@ def test_unet_joins_the_way_down_with_the_way_up(bilinear):
         torch.testing.assert_close(network(image), reference.conv(x, "outc.conv"))
 
 
-def test_bisenet_is_the_ports_network():
+def test_bisenet_is_the_ports_network(lively):
     network = lively(SMALL["bisenet"]())
     reference = Reference(network.state_dict())
 
@@ -175,7 +187,7 @@ def test_full_sizes_are_the_published_ones():
             "fcn_resnet101": FCN(backbone=ResNet(blocks=(3, 4, 23, 3), dilated=True), classes=21),
             "unet": UNet(classes=2),
         }
-    # torchvision's figures have an auxiliary head more: a 3x3 convolution of 1024 to 256 channels, batch norm, 21 classes.
+    # torchvision's figures have an auxiliary head more: a 3x3 convolution of 1024 to 256 channels, norm, 21 classes.
     auxiliary = 9 * 1024 * 256 + 2 * 256 + 257 * 21
     assert {name: sum(p.numel() for p in network.parameters()) for name, network in counts.items()} == {
         "fcn_resnet50": 35_322_218 - auxiliary,
@@ -185,7 +197,7 @@ def test_full_sizes_are_the_published_ones():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_sizes_are_read_from_the_weights(name):
+def test_sizes_are_read_from_the_weights(name, lively):
     network = lively(SMALL[name]())
     loaded = type(network).from_state_dict(network.state_dict())
     assert not loaded.training
@@ -198,7 +210,7 @@ def test_sizes_are_read_from_the_weights(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_batch_equals_singles_in_float64(name):
+def test_batch_equals_singles_in_float64(name, lively):
     network = lively(SMALL[name]()).double()
     images = torch.rand(3, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
