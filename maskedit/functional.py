@@ -109,9 +109,7 @@ def relaxed_masked_mse(
     return masked_mse(generated, original, mask if through_mask else mask.detach(), normalize=normalize)
 
 
-def semantic_kl(
-    logits: Logits, labels: Logits, *, smoothing: float | Float[Tensor, " attributes"] = 0.05
-) -> PerSample:
+def semantic_kl(logits: Logits, labels: Logits, *, smoothing: float | Float[Tensor, " attributes"] = 0.05) -> PerSample:
     """Divergence of the classifier's predictions from the wanted attributes (Eq. 3).
 
     The mean over attributes of ``KL(Bernoulli(y) || Bernoulli(sigmoid(logit)))`` with

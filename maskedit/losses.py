@@ -47,7 +47,7 @@ class MaskedMSE(nn.Module):
 
 
 class RelaxedMaskedMSE(nn.Module):
-    """Keep the picture inside a mask, except where the target grew: Eq. 7, :func:`~maskedit.functional.relaxed_masked_mse`.
+    """Keep the picture, except where the target grew: Eq. 7, :func:`~maskedit.functional.relaxed_masked_mse`.
 
     Args:
         normalize: ``"image"`` (as released) or ``"mask"``.
@@ -91,7 +91,7 @@ class SemanticKL(nn.Module):
         values = torch.as_tensor(smoothing, dtype=torch.float32)
         if values.ndim > 1 or not bool(((values >= 0) & (values <= 0.5)).all()):
             raise InputError("smoothing is out of range", expected="values in [0, 0.5]", actual=str(smoothing))
-        self._shown = smoothing if isinstance(smoothing, float | int) else tuple(smoothing)
+        self._shown = smoothing if isinstance(smoothing, float | int) else list(smoothing)
         self.register_buffer("smoothing", values, persistent=False)
 
     def forward(self, logits: Logits, labels: Logits) -> PerSample:

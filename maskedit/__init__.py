@@ -1,0 +1,75 @@
+"""Losses and optimisers for masked GAN latent-code optimisation: MaskFaceGAN as composable parts."""
+
+from maskedit import functional, losses, recipes
+from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES, REGIONS, target_regions
+from maskedit.blend import Blend, blend, blend_change, blend_pyramid, feather
+from maskedit.errors import CheckpointError, InputError, MaskeditError, PhotoError, RunError
+from maskedit.events import Change, GrowTarget, Moment, NormalizeNoise, RedrawNoise
+from maskedit.memory import keep_memory
+from maskedit.objective import Objective, Term
+from maskedit.problem import Problem
+from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
+from maskedit.result import History, Result, Step
+from maskedit.schedule import Plateau, Schedule, Stage, Threshold
+from maskedit.solve import run, steps
+from maskedit.terms import attribute, latent_prior, perceptual, preserve, region_size, shape, white_noise
+from maskedit.variables import latent, noise, unchanged
+from maskedit.view import View
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ATTRIBUTE_REGIONS",
+    "HAIR_COLOURS",
+    "HAIR_SHAPES",
+    "REGIONS",
+    "Blend",
+    "Change",
+    "CheckpointError",
+    "Classifier",
+    "Encoder",
+    "Generator",
+    "GrowTarget",
+    "History",
+    "InputError",
+    "LatentDistribution",
+    "MaskeditError",
+    "Models",
+    "Moment",
+    "NormalizeNoise",
+    "Objective",
+    "Parser",
+    "PhotoError",
+    "Plateau",
+    "Problem",
+    "RedrawNoise",
+    "Result",
+    "RunError",
+    "Schedule",
+    "Stage",
+    "Step",
+    "Term",
+    "Threshold",
+    "View",
+    "attribute",
+    "blend",
+    "blend_change",
+    "blend_pyramid",
+    "feather",
+    "functional",
+    "keep_memory",
+    "latent",
+    "latent_prior",
+    "losses",
+    "noise",
+    "perceptual",
+    "preserve",
+    "recipes",
+    "region_size",
+    "run",
+    "shape",
+    "steps",
+    "target_regions",
+    "unchanged",
+    "white_noise",
+]

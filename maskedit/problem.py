@@ -1,0 +1,207 @@
+"""What is to be edited: images, models, and which regions may change. Checked before any work."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskedit.attributes import target_regions
+from maskedit.errors import InputError
+from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
+from maskedit.types import Image, Latent, NoiseMap
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One batch of images to edit, and the models to edit them with.
+
+    Args:
+        models: generator, and what the schedule needs beside it.
+        image: aligned images ``[b, 3, R, R]`` in [0, 1], at the generator's resolution ``R``.
+        attributes: the attributes that will be edited; they name the target regions (Table I).
+        target: the regions that may change; by default those of ``attributes``.
+        start: where the latent starts: ``"mean"`` (the paper), ``"encoder"``, or a latent
+            ``[b, layers, dim]`` of your own.
+
+    Raises:
+        InputError: naming the argument, what it should be, and what it is.
+    """
+
+    models: Models
+    image: Image
+    attributes: Sequence[str] = ()
+    target: Sequence[str] | None = None
+    start: Literal["mean", "encoder"] | Latent = "mean"
+
+    def __post_init__(self) -> None:
+        _check_models(self.models)
+        for field in ("attributes", "target"):
+            if isinstance(getattr(self, field), str):
+                raise InputError(f"{field} is one string", expected="a list of names", hint="Write [name].")
+        object.__setattr__(self, "attributes", tuple(self.attributes))
+        _check_image(self.image, self.models.generator.resolution)
+        _check_names("attribute", self.attributes, self.models.classifier, "classifier")
+        regions = target_regions(self.attributes) if self.target is None else tuple(self.target)
+        object.__setattr__(self, "target", regions)
+        _check_names("region", regions, self.models.parser, "parser")
+        self._check_start()
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that may change."""
+        return tuple(self.target or ())
+
+    def start_latent(self) -> Latent:
+        """The latent to start from ``[b, layers, dim]``, fresh, without gradient."""
+        if isinstance(self.start, Tensor):
+            return self.start.detach().clone()
+        if self.start == "encoder":
+            assert self.models.encoder is not None  # checked when the problem was made
+            with torch.no_grad():
+                latent = self.models.encoder.encode(self.image)
+            _check_latent("the encoder's prediction", latent, self.models.generator, len(self.image))
+            return latent.detach().clone()
+        assert self.models.mean_latent is not None  # likewise
+        mean = self.models.mean_latent.to(self.image)
+        return mean.expand(len(self.image), *mean.shape).clone()
+
+    def start_noises(self) -> tuple[NoiseMap, ...]:
+        """Zero noise maps ``[b, 1, h_i, w_i]``: the paper fits the latent without noise."""
+        return tuple(self.image.new_zeros(len(self.image), 1, h, w) for h, w in self.models.generator.noise_shapes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the images, the start, the names and the models' weights: which run this is."""
+        digest = hashlib.sha256(repr((self.attributes, self.target)).encode())
+        for tensor in (self.image, self.start, self.models.mean_latent):
+            digest.update(_bytes(tensor) if isinstance(tensor, Tensor) else repr(tensor).encode())
+        for model in (self.models.generator, self.models.parser, self.models.classifier, self.models.encoder):
+            digest.update(type(model).__qualname__.encode())
+            if isinstance(model, nn.Module):
+                for name, tensor in model.state_dict().items():
+                    digest.update(name.encode() + _bytes(tensor))
+        return digest.hexdigest()
+
+    def _check_start(self) -> None:
+        if isinstance(self.start, Tensor):
+            _check_latent("start", self.start, self.models.generator, len(self.image))
+        elif self.start == "encoder":
+            if self.models.encoder is None:
+                raise InputError(
+                    "start='encoder' needs an encoder", actual="models.encoder is None", hint="Use start='mean'."
+                )
+        elif self.start != "mean":
+            raise InputError("unknown start", expected="'mean', 'encoder' or a latent", actual=repr(self.start))
+        else:
+            mean = self.models.mean_latent
+            if mean is None:
+                raise InputError(
+                    "start='mean' needs a mean latent",
+                    actual="models.mean_latent is None",
+                    hint="Average the generator's mapped codes, or give a latent as start.",
+                )
+            if tuple(mean.shape) != tuple(self.models.generator.latent_shape):
+                raise InputError(
+                    "the mean latent is not of this generator",
+                    expected=str(list(self.models.generator.latent_shape)),
+                    actual=str(list(mean.shape)),
+                )
+
+
+def _check_models(models: Models) -> None:
+    for name, protocol in (
+        ("generator", Generator),
+        ("parser", Parser),
+        ("classifier", Classifier),
+        ("encoder", Encoder),
+    ):
+        model = getattr(models, name)
+        if (model is not None or name == "generator") and not isinstance(model, protocol):
+            needs = [member for member in dir(protocol) if not member.startswith("_")]
+            raise InputError(
+                f"{type(model).__name__} is not a {name}",
+                expected=f"an object with {', '.join(needs)}",
+                hint="docs/models.md shows how to plug a model in.",
+            )
+    latents = models.latents
+    if latents is not None:
+        _check_distribution(latents, models.generator)
+
+
+def _check_distribution(latents: LatentDistribution, generator: Generator) -> None:
+    layers, dim = generator.latent_shape
+    k = len(latents.deviations)
+    fits = (
+        tuple(latents.mean.shape) == (layers, dim)
+        and tuple(latents.components.shape) == (k, layers * dim)
+        and bool((latents.deviations > 0).all())
+    )
+    if not fits:
+        raise InputError(
+            "the latent distribution is not of this generator",
+            expected=f"mean [{layers}, {dim}], components [k, {layers * dim}], positive deviations [k]",
+            actual=f"{list(latents.mean.shape)}, {list(latents.components.shape)}, {list(latents.deviations.shape)}",
+        )
+
+
+def _check_image(image: Tensor, resolution: int) -> None:
+    wanted = f"a float tensor [b, 3, {resolution}, {resolution}] in [0, 1]"
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        actual = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
+        raise InputError(
+            "image is not a picture", expected=wanted, actual=actual, hint="Divide bytes by 255: x.float() / 255."
+        )
+    if image.ndim != 4 or image.shape[0] == 0 or tuple(image.shape[1:]) != (3, resolution, resolution):
+        raise InputError(
+            "image has the wrong shape",
+            expected=wanted,
+            actual=str(list(image.shape)),
+            hint="A single picture needs a batch dimension: x[None]."
+            if image.ndim == 3
+            else "Align the face to the generator's resolution first (maskedit.photo).",
+        )
+    if not bool(image.isfinite().all()):
+        raise InputError("image has values that are not finite", expected=wanted)
+    low, high = image.aminmax()
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise InputError(
+            "image is out of range",
+            expected=wanted,
+            actual=f"values from {low:.3g} to {high:.3g}",
+            hint="From [-1, 1]: (x + 1) / 2." if high <= 1 + 1e-3 else "From bytes: x / 255.",
+        )
+
+
+def _check_latent(name: str, latent: Tensor, generator: Generator, batch: int) -> None:
+    layers, dim = generator.latent_shape
+    if tuple(latent.shape) != (batch, layers, dim) or not latent.is_floating_point():
+        raise InputError(
+            f"{name} is not a latent for each image",
+            expected=f"a float tensor [{batch}, {layers}, {dim}]",
+            actual=f"{str(latent.dtype).removeprefix('torch.')} {list(latent.shape)}",
+            hint="One W+ code needs a batch dimension: w[None]." if latent.ndim == 2 else "",
+        )
+    if not bool(latent.isfinite().all()):
+        raise InputError(f"{name} has values that are not finite")
+
+
+def _check_names(kind: str, names: Sequence[str], model: Parser | Classifier | None, role: str) -> None:
+    if not names:
+        return
+    if model is None:
+        raise InputError(f"{kind} {names[0]!r} needs a {role}", actual=f"models.{role} is None")
+    known = model.regions if role == "parser" else model.attributes  # type: ignore[union-attr]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"the {role} has no {kind} {name!r}", expected=f"one of {', '.join(known)}", actual=repr(name)
+            )
+
+
+def _bytes(tensor: Float[Tensor, "..."]) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

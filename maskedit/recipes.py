@@ -1,0 +1,152 @@
+"""The procedures of the paper and of its released program, and one for small generators, as Schedules.
+
+Each is an ordinary schedule: print it to see all that it does, copy it to change it.
+
+>>> schedule = paper("smiling")
+>>> [stage.name for stage in schedule]
+['fit', 'edit', 'settle', 'detail']
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from maskedit.attributes import HAIR_SHAPES, target_regions
+from maskedit.blend import Blend
+from maskedit.events import GrowTarget, NormalizeNoise, RedrawNoise
+from maskedit.objective import Objective
+from maskedit.schedule import Schedule, Stage
+from maskedit.terms import attribute, perceptual, preserve, region_size, shape, white_noise
+from maskedit.types import Image
+from maskedit.variables import latent, noise, unchanged
+
+
+def paper(
+    attributes: str | Sequence[str],
+    *,
+    target: float | Sequence[float] = 1.0,
+    smoothing: float | Sequence[float] = 0.05,
+    hold: Sequence[str] = (),
+    size: Mapping[str, float] | None = None,
+    steps: tuple[int, int, int, int] = (500, 200, 300, 500),
+) -> Schedule:
+    """A local edit as the paper describes it.
+
+    Fit the latent to the preserved region (Eq. 2); add the other terms while the masks follow the target
+    (Eq. 7-9), then with the masks as they are; freeze the latent and optimise the noise (Eq. 10). The
+    noise is zero until then, and normalised after each of its steps.
+
+    Args:
+        attributes: one of Table I, or several at once.
+        target: 1 sets, 0 removes, anything between is a strength; one for all or one each.
+        smoothing: the paper's epsilon; one for all or one each.
+        hold: attributes to keep at the classifier's prediction for the input.
+        size: region -> alpha, to scale components (Eq. 6).
+        steps: of fit, edit, settle and detail.
+    """
+    names = _names(attributes)
+    keep, edit, blend = _local(names, target, smoothing, hold, size)
+    if any(name in HAIR_SHAPES for name in names):
+        blend = replace(blend, target_from="generated")
+    return Schedule(
+        Stage("fit", steps[0], keep, vary=latent(lr=1e-3)),
+        Stage("edit", steps[1], edit, vary=latent(lr=1e-3), after_step=[GrowTarget()]),
+        Stage("settle", steps[2], edit, vary=unchanged()),
+        Stage("detail", steps[3], keep + white_noise(), vary=noise(lr=0.1), after_step=[NormalizeNoise()]),
+        blend=blend,
+    )
+
+
+def released(
+    attributes: str | Sequence[str],
+    *,
+    target: float | Sequence[float] = 1.0,
+    smoothing: float | Sequence[float] = 0.05,
+    hold: Sequence[str] = (),
+    size: Mapping[str, float] | None = None,
+    steps: tuple[int, int, int, int] = (500, 200, 300, 501),
+) -> Schedule:
+    """A local edit as the authors' released program does it, step for step.
+
+    It differs from :func:`paper`: the noise becomes random when the masks freeze; it is normalised between
+    forward and backward; for hair shape the ears are preserved and part of the shape, and the blend's mask
+    stays the input's. docs/deviations.md lists all.
+
+    Args:
+        attributes: one of Table I; the released program knows one at a time, several work alike.
+        target: 1 sets, 0 removes.
+        smoothing: the paper's epsilon.
+        hold: attributes to keep at the classifier's prediction; not in the released program.
+        size: region -> alpha.
+        steps: of fit, edit, settle and detail.
+    """
+    names = _names(attributes)
+    ears = ("ears",) if any(name in HAIR_SHAPES for name in names) else ()
+    keep, edit, blend = _local(names, target, smoothing, hold, size, ears=ears)
+    return Schedule(
+        Stage("fit", steps[0], keep, vary=latent(lr=1e-3)),
+        Stage("edit", steps[1], edit, vary=latent(lr=1e-3), after_step=[GrowTarget()]),
+        Stage("settle", steps[2], edit, vary=unchanged(), on_enter=[RedrawNoise()]),
+        Stage("detail", steps[3], keep + white_noise(), vary=noise(lr=0.1), before_backward=[NormalizeNoise()]),
+        blend=blend,
+    )
+
+
+def global_edit(
+    attributes: str | Sequence[str],
+    *,
+    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]],
+    face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose"),
+    target: float | Sequence[float] = 1.0,
+    smoothing: float | Sequence[float] = 0.05,
+    hold: Sequence[str] = (),
+    weight: float = 0.03,
+    steps: tuple[int, int] = (500, 500),
+) -> Schedule:
+    """An edit of the whole face, such as age: a perceptual loss in place of the masked one (Section F).
+
+    As released: the classifier from the first step, one Adam throughout. Begin at the encoder's code:
+    ``Problem(..., target=face, start="encoder")``.
+
+    Args:
+        attributes: any of the classifier's.
+        features: maps an image to feature maps; see :class:`~maskedit.losses.MaskedPerceptual`.
+        face: the regions that make up the face.
+        target: 1 sets, 0 removes, anything between is a strength.
+        smoothing: the paper's epsilon.
+        hold: attributes to keep at the classifier's prediction for the input.
+        weight: of the classifier's term.
+        steps: of edit and detail.
+    """
+    look = attribute(_names(attributes), target=target, smoothing=smoothing, hold=hold)
+    keep = perceptual(*face, features=features)
+    detail = 2.0 * preserve(*face) + white_noise()
+    return Schedule(
+        Stage("edit", steps[0], keep + weight * look, vary=latent(lr=1e-3)),
+        Stage("detail", steps[1], detail, vary=noise(lr=0.1), after_step=[NormalizeNoise()]),
+        blend=Blend(preserve=()),
+    )
+
+
+def _names(attributes: str | Sequence[str]) -> tuple[str, ...]:
+    return (attributes,) if isinstance(attributes, str) else tuple(attributes)
+
+
+def _local(
+    names: tuple[str, ...],
+    target: float | Sequence[float],
+    smoothing: float | Sequence[float],
+    hold: Sequence[str],
+    size: Mapping[str, float] | None,
+    ears: tuple[str, ...] = (),
+) -> tuple[Objective, Objective, Blend]:
+    """Eq. 9 with its weights: what to keep, that and the edit, and the blend."""
+    keep = 2.0 * preserve("skin", *ears)
+    edit = keep + 0.005 * attribute(names, target=target, smoothing=smoothing, hold=hold)
+    if "hair" in target_regions(names):
+        edit = edit + 0.5 * shape("hair", *ears, grow=any(name in HAIR_SHAPES for name in names))
+    for region, scale in (size or {}).items():
+        edit = edit + region_size(region, scale=scale)
+    return Objective([keep]), edit, Blend(preserve=("skin", *ears))
