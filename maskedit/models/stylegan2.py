@@ -13,6 +13,7 @@ learning rates), so that the same class can be trained.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,8 +99,8 @@ class StyledConv(nn.Module):
     def _power(self) -> Float[Tensor, "outputs inputs"]:
         return self.weight.square().sum((2, 3)) * self.scale**2
 
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[arg-type]
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
         if self.power is not None:
             self.freeze()
 
@@ -169,7 +170,7 @@ class StyleGAN2(nn.Module):
     """StyleGAN2's mapping and synthesis; a :class:`maskedit.protocols.Generator`.
 
     Args:
-        resolution: side of the pictures in pixels, a power of two from 8 on.
+        resolution: side of the pictures in pixels, a power of two from 4 on.
         latent_dim: size of a latent vector w.
         channels: feature channels at 4, 8, ..., ``resolution`` pixels; the published config F if not given.
         mapping_layers: depth of the mapping network; 0 for none (z is w).
@@ -182,6 +183,8 @@ class StyleGAN2(nn.Module):
         InputError: if the sizes do not fit together.
     """
 
+    convs: Sequence[StyledConv]
+    to_rgbs: Sequence[ToRGB]
     latent_average: Tensor | None
 
     def __init__(
@@ -196,8 +199,8 @@ class StyleGAN2(nn.Module):
         checkpointed: bool = False,
     ) -> None:
         super().__init__()
-        if resolution < 8 or resolution & (resolution - 1):
-            raise InputError("StyleGAN2 has no such resolution", expected="a power of two >= 8", actual=str(resolution))
+        if resolution < 4 or resolution & (resolution - 1):
+            raise InputError("StyleGAN2 has no such resolution", expected="a power of two >= 4", actual=str(resolution))
         channels = tuple(channels) if channels is not None else config_f_channels(resolution)
         levels = resolution.bit_length() - 2
         if len(channels) != levels:
@@ -214,9 +217,12 @@ class StyleGAN2(nn.Module):
         sizes = [(channels[0], channels[0], False)]
         for below, here in pairwise(channels):
             sizes += [(below, here, True), (here, here, False)]
-        self.convs = nn.ModuleList(StyledConv(inputs=i, outputs=o, latent_dim=latent_dim, up=up) for i, o, up in sizes)
-        self.to_rgbs = nn.ModuleList(ToRGB(inputs=c, latent_dim=latent_dim) for c in channels)
+        convs = (StyledConv(inputs=i, outputs=o, latent_dim=latent_dim, up=up) for i, o, up in sizes)
+        self.convs = nn.ModuleList(convs)  # type: ignore[assignment]  # a sequence of them, all the same
+        self.to_rgbs = nn.ModuleList(ToRGB(inputs=c, latent_dim=latent_dim) for c in channels)  # type: ignore[assignment]
         self.register_buffer("latent_average", None)
+        for i in range(len(self.convs)):
+            self.register_buffer(f"noise_{i}", None)
 
     @property
     def latent_shape(self) -> tuple[int, int]:
@@ -227,6 +233,11 @@ class StyleGAN2(nn.Module):
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         """(height, width) of each noise map: 4, 8, 8, 16, 16, ..."""
         return tuple((2 ** ((i + 1) // 2 + 2),) * 2 for i in range(len(self.convs)))
+
+    def constant_noises(self, batch: int = 1) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
+        """The noise maps that came with the weights, for each image the same; empty if none came."""
+        maps = [getattr(self, f"noise_{i}") for i in range(len(self.convs))]
+        return () if any(noise is None for noise in maps) else tuple(noise.expand(batch, -1, -1, -1) for noise in maps)
 
     def freeze(self) -> "StyleGAN2":
         """Make every weight constant, and keep what then need not be computed each step. For use, not training."""
@@ -270,7 +281,7 @@ class StyleGAN2(nn.Module):
 
         Args:
             latent: ``[b, layers, dim]``.
-            noises: a map ``[b, 1, h, w]`` or ``[1, 1, h, w]`` for each of ``noise_shapes``, or none at all for no noise.
+            noises: a map ``[b, 1, h, w]`` for each of ``noise_shapes``; none at all for no noise.
 
         Raises:
             InputError: if a shape does not fit this generator.
@@ -280,13 +291,13 @@ class StyleGAN2(nn.Module):
             conv_factors = [conv.factors(latent[:, i]) for i, conv in enumerate(self.convs)]
             rgb_factors = [to_rgb.factors(latent[:, 2 * i + 1]) for i, to_rgb in enumerate(self.to_rgbs)]
 
-        def level(i: int, x: Tensor, rgb: Tensor | None) -> tuple[Tensor, Tensor]:
+        def level(i: int, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
             for k in range(max(2 * i - 1, 0), 2 * i + 1):
                 x = self.convs[k](x, conv_factors[k], noises[k] if noises else None, self.clamp)
             change = self.to_rgbs[i](x, rgb_factors[i], self.clamp)
-            return x, change if rgb is None else upsample(rgb).add_(change)
+            return x, change if i == 0 else upsample(rgb).add_(change)
 
-        x, rgb = self.constant.expand(len(latent), -1, -1, -1), None
+        x = rgb = self.constant.expand(len(latent), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         for i in range(len(self.to_rgbs)):
             if self.checkpointed and torch.is_grad_enabled():
                 x, rgb = checkpoint(level, i, x, rgb, use_reentrant=False)
@@ -304,11 +315,11 @@ class StyleGAN2(nn.Module):
                 actual=str(list(latent.shape)),
                 hint=hint,
             )
-        sizes = [tuple(noise.shape[2:]) if noise.ndim == 4 and noise.shape[1] == 1 else None for noise in noises]
-        batches = {noise.shape[0] for noise in noises if noise.ndim} - {1, len(latent)}
-        if sizes and (batches or tuple(sizes) != self.noise_shapes):
+        expected = [(len(latent), 1, *shape) for shape in self.noise_shapes]
+        actual = [tuple(noise.shape) for noise in noises]
+        if actual and actual != expected:
             raise InputError(
                 "the noise maps do not fit this generator",
-                expected=", ".join(str([len(latent), 1, *shape]) for shape in self.noise_shapes),
-                actual=", ".join(str(list(noise.shape)) for noise in noises),
+                expected=", ".join(str(list(shape)) for shape in expected),
+                actual=", ".join(str(list(shape)) for shape in actual),
             )
