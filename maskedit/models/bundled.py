@@ -1,0 +1,118 @@
+"""The models that come with maskedit; ``maskedit/weights/portraits.md`` says how they were made and what they can."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskedit.errors import CheckpointError, InputError
+from maskedit.models.portraits import LandmarkNet, PortraitClassifier, PortraitEncoder, PortraitParser
+from maskedit.models.state import fill
+from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.protocols import LatentDistribution, Models
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+NETWORKS: Mapping[str, type[nn.Module]] = {
+    "generator": StyleGAN2,
+    "encoder": PortraitEncoder,
+    "parser": PortraitParser,
+    "classifier": PortraitClassifier,
+    "landmarks": LandmarkNet,
+}
+
+
+def load(name: str = "portraits", *, device: torch.device | str = "cpu") -> Models:
+    """The bundled models of that name, frozen and ready for use.
+
+    Args:
+        name: "portraits": faces aligned as in FFHQ; generator, encoder, parser and classifier, with the distribution
+            of latents.
+        device: where they shall work.
+
+    Raises:
+        InputError: if there are none of that name.
+    """
+    if name != "portraits":
+        raise InputError(f"no bundled models are called {name!r}", expected="'portraits'")
+    networks, tensors = read(WEIGHTS / "portraits.safetensors")
+    for network in networks.values():
+        network.to(device)
+    generator, encoder, parser, classifier = (
+        networks[part] for part in ("generator", "encoder", "parser", "classifier")
+    )
+    assert isinstance(generator, StyleGAN2)
+    assert isinstance(encoder, PortraitEncoder)
+    assert isinstance(parser, PortraitParser)
+    assert isinstance(classifier, PortraitClassifier)
+    own = {key.removeprefix("latents."): value.to(device) for key, value in tensors.items()}
+    latents = LatentDistribution(own["mean"], own["components"], own["deviations"])
+    return Models(
+        generator=generator.freeze(),
+        parser=parser,
+        classifier=classifier,
+        encoder=encoder,
+        mean_latent=latents.mean,
+        latents=latents,
+    )
+
+
+@cache
+def load_landmarks() -> LandmarkNet:
+    """The bundled network that finds the 68 points of a face in a loose crop around it, frozen; read once."""
+    network = read(WEIGHTS / "landmarks.safetensors")[0]["landmarks"]
+    assert isinstance(network, LandmarkNet)
+    return network
+
+
+def read(path: Path) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+    """The networks in a file of bundled weights, and the tensors that belong to none.
+
+    The file's metadata hold, under "networks", the keyword arguments of each network as JSON; its weights are the
+    keys that begin with its name.
+
+    Raises:
+        CheckpointError: if the file is missing or no such file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            configs: dict[str, dict[str, Any]] = json.loads((file.metadata() or {})["networks"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (the file is no dictionary)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"the bundled weights {path.name} cannot be read", actual=str(error)) from error
+    networks = {}
+    for name, config in configs.items():
+        with torch.device("meta"):
+            network = NETWORKS[name](**config)
+        keys = [key for key in tensors if key.startswith(name + ".")]
+        networks[name] = fill(network, {key.removeprefix(name + "."): tensors.pop(key) for key in keys})
+    return networks, tensors
+
+
+def write(
+    path: Path, networks: Mapping[str, tuple[nn.Module, Mapping[str, Any]]], tensors: Mapping[str, Tensor] | None = None
+) -> None:
+    """What :func:`read` reads: weights in half precision, the other tensors as they are.
+
+    Args:
+        path: the file; written whole or not at all.
+        networks: each with the keyword arguments that make one like it.
+        tensors: more to keep.
+    """
+    from safetensors.torch import save_file
+
+    state = dict(tensors or {})
+    for name, (network, _) in networks.items():
+        for key, value in network.state_dict().items():
+            value = value.half() if value.is_floating_point() else value
+            state[f"{name}.{key}"] = value.contiguous()
+    configs = {name: dict(config) for name, (_, config) in networks.items()}
+    partial = path.with_suffix(".partial")
+    save_file(state, partial, {"networks": json.dumps(configs), "format": "pt"})
+    partial.replace(path)

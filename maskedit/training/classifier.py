@@ -1,0 +1,154 @@
+"""Train the attribute classifier: ``python -m maskedit.training.classifier --faces FOLDER --labels LABELS --out RUN``.
+
+Hair and lips are dyed as well, and labelled by what they were dyed: so the logits follow the colour of hair and lips
+and not what usually goes with it.
+"""
+
+import argparse
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from maskedit.attributes import HAIR_COLOURS
+from maskedit.models.portraits import PortraitClassifier
+from maskedit.training.augment import crop, degrade, placement, recolour, uniform
+from maskedit.training.colour import dye
+from maskedit.training.faces import Faces, balanced, load_faces
+from maskedit.training.labels import (
+    MEASURED,
+    MEASURES,
+    SIZE,
+    Labels,
+    ends,
+    hair_ends,
+    inside,
+    load_labels,
+)
+from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
+
+LIP_RED = MEASURES.index("lip_red")
+
+
+def targets(labels: Labels, names: Sequence[str]) -> Float[Tensor, "n attributes"]:
+    """1, 0 or NaN (not known) for each photo and attribute."""
+    hair = torch.where(labels.dyeable[:, None], hair_ends(labels.hair), torch.nan)
+    columns = dict(zip(HAIR_COLOURS, hair.unbind(1), strict=True))
+    for name, (measure, absent, present) in MEASURED.items():
+        columns[name] = ends(labels.measures[:, MEASURES.index(measure)], absent, present)
+    return torch.stack([columns[name] for name in names], 1)
+
+
+def lips_of(landmarks: Float[Tensor, "n 68 2"], size: int) -> Bool[Tensor, "n 1 size size"]:
+    """The lips without what is between them."""
+    return torch.stack([inside(p[48:60], size) & ~inside(p[60:68], size) for p in landmarks])[:, None]
+
+
+def dye_lips(
+    photos: Float[Tensor, "b 3 h w"],
+    lips: Bool[Tensor, "b 1 h w"],
+    measures: Float[Tensor, "b measures"],
+    share: float,
+    random: torch.Generator,
+) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, " b"]]:
+    """A ``share`` of the pictures with lips redder or paler than they were; how red they are over the skin then."""
+    b = len(photos)
+    chosen = torch.rand(b, generator=random) < share
+    red = torch.where(chosen, uniform(0.0, 26.0, b, random=random), measures[:, LIP_RED])
+    more = red - measures[:, LIP_RED]
+    before = measures[:, 3:6] + F.pad(measures[:, LIP_RED, None], (1, 1))
+    after = before + torch.stack([-0.4 * more, more, 0.2 * more * uniform(-1.0, 1.0, b, random=random)], 1)
+    soft = F.avg_pool2d(lips.float(), 3, 1, 1)
+    return torch.where(chosen[:, None, None, None], dye(photos, soft, before, after), photos), red
+
+
+def balanced_accuracy(logits: Float[Tensor, "n a"], wanted: Float[Tensor, "n a"]) -> Float[Tensor, " a"]:
+    """Mean of the shares of present and of absent attributes that were told right; photos without a label left out."""
+    right = [((logits > 0) == (wanted > 0.5)) & (wanted == value) for value in (0, 1)]
+    return torch.stack([r.sum(0) / (wanted == v).sum(0) for v, r in enumerate(right)]).mean(0)
+
+
+@torch.no_grad()
+def logits_of(net: PortraitClassifier, faces: Faces) -> Float[Tensor, "n attributes"]:
+    net.eval()
+    return torch.cat([net.classify(part.float() / 255, net.attributes) for part in faces.resized(SIZE).split(64)])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
+    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
+    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
+    options = parser.parse_args(arguments)
+
+    torch.manual_seed(options.seed)
+    faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
+    labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
+    images, lips = faces.resized(SIZE), lips_of(faces.landmarks, SIZE)
+    net = PortraitClassifier().to(memory_format=torch.channels_last)
+    names = net.attributes
+    known, held_out_known = targets(labels, names), targets(held_out_labels, names)
+    hair, lipstick = [names.index(name) for name in HAIR_COLOURS], names.index("wearing_lipstick")
+    average = deepcopy(net)
+    adam = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
+
+    def pictures(
+        rows: Int64[Tensor, " b"], random: torch.Generator
+    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b a"]]:
+        """Photos, some with dyed hair and lips, moved and made worse, with what is then true of them."""
+        wanted = known[rows].clone()
+        photos, colour = labels.dyed(images[rows].float() / 255, rows, 0.5, random)
+        photos, red = dye_lips(photos, lips[rows], labels.measures[rows], 0.4, random)
+        wanted[:, hair] = torch.where(labels.dyeable[rows, None], hair_ends(colour), torch.nan)
+        wanted[:, lipstick] = ends(red, *MEASURED["wearing_lipstick"][1:])
+        place = placement(
+            0.5 + uniform(-0.03, 0.03, len(rows), 2, random=random),
+            uniform(-0.1, 0.08, len(rows), random=random).exp(),
+            uniform(-6.0, 6.0, len(rows), random=random),
+            (torch.rand(len(rows), generator=random) < 0.5).float(),
+        )
+        small = F.avg_pool2d(crop(photos, place, 2 * net.size), 2)
+        return degrade(recolour(small, random, 0.4), random, smallest=20), wanted
+
+    def step(i: int) -> dict[str, Tensor]:
+        random = draws(options.seed, i)
+        torch.manual_seed(options.seed * 1_000_007 + i)  # dropout draws from the global generator
+        set_rate(adam, decayed(2e-3, i, options.steps, final=0.6))
+        photos, wanted = pictures(balanced(faces, 0.5, options.batch, random), random)
+        net.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net.classify(photos.to(memory_format=torch.channels_last), names)
+        # Present and absent count alike in each attribute, whatever their numbers; unknown counts nothing.
+        smoothed = wanted.nan_to_num(0.5).clamp(0.03, 0.97)
+        absent, present = (
+            (wanted == value) / (4 * (known == value).float().mean(0).clamp(min=0.01)) for value in (0, 1)
+        )
+        weight = absent + present
+        losses = F.binary_cross_entropy_with_logits(logits.float(), smoothed, weight, reduction="none")
+        loss = losses.sum(0).mean() / options.batch
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        adam.step()
+        follow(average, net, 0.995, i)
+        return {"loss": loss.detach()}
+
+    def report(done: int) -> None:
+        shares = balanced_accuracy(logits_of(average, held_out), held_out_known)
+        told = " ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
+        print(f"balanced accuracy after {done}: {shares.mean():.3f}; {told}", flush=True)
+
+    kept: Kept = {"net": net, "average": average, "adam": adam}
+    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+
+
+if __name__ == "__main__":
+    main()

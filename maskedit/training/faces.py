@@ -1,0 +1,97 @@
+"""A folder of aligned face photos with landmarks, in memory."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from maskedit.errors import InputError
+
+MIRROR = torch.tensor(
+    [
+        *range(16, -1, -1),  # jaw
+        *range(26, 16, -1),  # brows
+        *(27, 28, 29, 30, 35, 34, 33, 32, 31),  # nose
+        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),  # eyes
+        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),  # outer lips
+        *(64, 63, 62, 61, 60, 67, 66, 65),  # inner lips
+    ]
+)
+"""The number of each of the 68 points' counterpart in the mirror."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Aligned photos.
+
+    Args:
+        names: file name of each photo.
+        images: RGB bytes.
+        landmarks: the usual 68 points (x, y) as fractions of the picture's side.
+        synthetic: whether the person was drawn by a network.
+    """
+
+    names: tuple[str, ...]
+    images: UInt8[Tensor, "n 3 size size"]
+    landmarks: Float[Tensor, "n 68 2"]
+    synthetic: Sequence[bool]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def resized(self, size: int) -> UInt8[Tensor, "n 3 size size"]:
+        """The photos at ``size`` pixels, averaged over areas."""
+        if self.images.shape[-1] == size:
+            return self.images
+        return torch.cat(
+            [F.interpolate(part.float(), size=size, mode="area").round().byte() for part in self.images.split(64)]
+        )
+
+
+def load_faces(folder: Path, split: str) -> Faces:
+    """The photos of one split of a folder with ``manifest.csv``, ``landmarks.npz`` and ``aligned/``.
+
+    Args:
+        folder: where the three are.
+        split: "train" or "test", as in the manifest's column; "all" for both.
+
+    Raises:
+        InputError: if there is no such photo.
+    """
+    from PIL import Image
+
+    with (folder / "manifest.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    rows = [i for i, row in enumerate(table) if split in ("all", row["split"])]
+    if not rows:
+        raise InputError(
+            f"no photo of the split {split!r} is in {folder / 'manifest.csv'}", expected="train, test or all"
+        )
+    with np.load(folder / "landmarks.npz") as arrays:
+        points = torch.from_numpy(arrays["landmarks"][rows])
+    photos = []
+    for i in rows:
+        with Image.open(folder / "aligned" / table[i]["file"]) as photo:
+            photos.append(torch.from_numpy(np.array(photo.convert("RGB"))).permute(2, 0, 1))
+    images = torch.stack(photos)
+    return Faces(
+        names=tuple(table[i]["file"] for i in rows),
+        images=images,
+        landmarks=((points + 0.5) / images.shape[-1]).float(),
+        synthetic=tuple("SFHQ" in table[i]["source"] for i in rows),
+    )
+
+
+def balanced(faces: Faces, share: float, count: int, random: torch.Generator) -> Int64[Tensor, " count"]:
+    """``count`` rows drawn with replacement, ``share`` of them (on average) of synthetic people."""
+    synthetic = torch.tensor(faces.synthetic)
+    weights = torch.where(
+        synthetic, share / synthetic.sum().clamp(min=1), (1 - share) / (~synthetic).sum().clamp(min=1)
+    )
+    return torch.multinomial(weights, count, replacement=True, generator=random)

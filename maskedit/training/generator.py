@@ -1,0 +1,265 @@
+"""Train generator and encoder: ``python -m maskedit.training.generator --faces FOLDER --labels LABELS --out RUN``.
+
+An autoencoder whose decoder is StyleGAN2's synthesis: first at half the resolution, then at the whole, and in the last
+third beside a discriminator, which sees reconstructions and mixtures of two people's latents.
+"""
+
+import argparse
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskedit.memory import keep_memory
+from maskedit.models.portraits import EqualConv, PortraitEncoder
+from maskedit.models.stylegan2 import EqualLinear, StyledConv, StyleGAN2
+from maskedit.protocols import LatentDistribution
+from maskedit.training.augment import crop, placement, recolour, uniform
+from maskedit.training.faces import Faces, balanced, load_faces
+from maskedit.training.labels import load_labels
+from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
+from maskedit.types import Image, Latent
+
+CHANNELS = (128, 128, 96, 64, 32)
+DIM = 128
+NOISE = 0.05
+"""Strength of the noise maps, not learned: reconstruction would silence the noise, which edits need for detail."""
+IMPORTANCE = (0.4, 2.0, 1.5, 2.0, 0.9, 1.3, 1.0, 0.8, 0.4)
+"""Weight of each region's pixels: what nobody edits need not be drawn well."""
+
+
+class Discriminator(nn.Module):
+    """Tells photos from drawn pictures; gives its features too."""
+
+    def __init__(self, *, size: int, widths: Sequence[int] = (32, 64, 96, 128)) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(EqualConv(inputs=i, outputs=o) for i, o in zip((3, *widths), widths, strict=False))
+        last = (size >> len(widths)) ** 2 * (widths[-1] + 1)
+        self.squeeze = EqualLinear(inputs=last, outputs=128)
+        self.judge = EqualLinear(inputs=128, outputs=1)
+
+    def forward(self, image: Image) -> tuple[Float[Tensor, " b"], list[Float[Tensor, "b _ _ _"]]]:
+        x, features = image * 2 - 1, []
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2) * 2**0.5
+            features.append(x)
+        spread = x.float().std(0).mean().expand(len(x), 1, *x.shape[2:]).to(x.dtype)  # of the batch, against sameness
+        x = F.leaky_relu(self.squeeze(torch.cat([x, spread], 1).flatten(1)), 0.2)
+        return self.judge(x).squeeze(1).float(), features
+
+
+def generator_config(resolution: int) -> dict[str, Any]:
+    """The keyword arguments of the generator."""
+    levels = resolution.bit_length() - 2
+    channels = (*CHANNELS, *[CHANNELS[-1]] * (levels - len(CHANNELS)))[:levels]
+    return {"resolution": resolution, "latent_dim": DIM, "channels": channels, "mapping_layers": 0}
+
+
+def half_of(generator: StyleGAN2) -> StyleGAN2:
+    """The generator up to half its resolution, with the same weights."""
+    half = StyleGAN2(
+        resolution=generator.resolution // 2,
+        latent_dim=generator.latent_dim,
+        channels=generator.channels[:-1],
+        mapping_layers=0,
+    )
+    half.constant, half.convs, half.to_rgbs = generator.constant, generator.convs[:-2], generator.to_rgbs[:-1]
+    return half
+
+
+def pyramid_distance(
+    drawn: Float[Tensor, "b 3 h w"], photos: Float[Tensor, "b 3 h w"], weight: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, ""]:
+    """Weighted L1, plus 1.5 times the mean weighted L1 over the levels of a Laplacian pyramid."""
+    apart, total = drawn - photos, (drawn - photos).abs().mul(weight).mean()
+    bands: list[Tensor] = []
+    while apart.shape[-1] > 8:
+        smaller = F.avg_pool2d(apart, 2)
+        band = apart - F.interpolate(smaller, scale_factor=2, mode="bilinear", align_corners=False)
+        bands.append(band.abs().mul(weight).mean())
+        apart, weight = smaller, F.avg_pool2d(weight, 2)
+    return total + 1.5 * sum(bands, apart.abs().mul(weight).mean())
+
+
+def noises_for(generator: StyleGAN2, count: int, random: torch.Generator) -> list[Tensor]:
+    return [torch.randn(count, 1, *shape, generator=random) for shape in generator.noise_shapes]
+
+
+def psnr(drawn: Float[Tensor, "b 3 h w"], photos: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
+    """Peak signal to noise ratio of each picture, in dB."""
+    return -10 * (drawn.clamp(0, 1) - photos).square().mean((1, 2, 3)).log10()
+
+
+@torch.no_grad()
+def reconstruct(generator: StyleGAN2, encoder: PortraitEncoder, photos: Image) -> Image:
+    """Each photo through encoder and generator, without noise."""
+    return torch.cat([generator.synthesize(encoder.encode(part)) for part in photos.split(32)])
+
+
+@torch.no_grad()
+def latents_of(encoder: PortraitEncoder, faces: Faces, components: int) -> LatentDistribution:
+    """Mean and principal components of the latents of photos and their mirror images."""
+    photos = faces.resized(encoder.size).float() / 255
+    codes = torch.cat([encoder.encode(part) for part in torch.cat([photos, photos.flip(3)]).split(64)]).flatten(1)
+    mean = codes.mean(0)
+    _, values, directions = torch.linalg.svd(codes - mean, full_matrices=False)
+    deviations = values / (len(codes) - 1) ** 0.5
+    return LatentDistribution(mean.view(encoder.latent_shape), directions[:components], deviations[:components])
+
+
+def sheet(path: Path, *rows: Image) -> None:
+    """Write pictures as a PNG, one row each."""
+    from PIL import Image as Pillow
+
+    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1).clamp(0, 1).mul(255).round().byte()
+    Pillow.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
+    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and sheets")
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
+    options = parser.parse_args(arguments)
+    small_until, alone_until = int(0.3 * options.steps), int(0.67 * options.steps)
+
+    keep_memory()
+    torch.manual_seed(options.seed)
+    size = options.resolution
+    faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
+    labels = load_labels(options.labels, faces)
+    images, test = faces.resized(2 * size), held_out.resized(size).float() / 255
+    importance = torch.tensor(IMPORTANCE)
+
+    generator = StyleGAN2(**generator_config(size))
+    for conv in generator.convs:
+        assert isinstance(conv, StyledConv)
+        nn.init.constant_(conv.noise_strength, NOISE).requires_grad_(False)
+    encoder = PortraitEncoder(latent_shape=generator.latent_shape)
+    discriminator = Discriminator(size=size)
+    nets = nn.ModuleList([generator, encoder]).to(memory_format=torch.channels_last)
+    discriminator.to(memory_format=torch.channels_last)
+    half = half_of(generator)
+    average_generator, average_encoder = deepcopy(generator), deepcopy(encoder)
+    average = nn.ModuleList([average_generator, average_encoder])
+    draw_adam = torch.optim.Adam(
+        [{"params": generator.parameters(), "rate": 3e-3}, {"params": encoder.parameters(), "rate": 2e-3}],
+        betas=(0.5, 0.99),
+    )
+    judge_adam = torch.optim.Adam(discriminator.parameters(), 2e-3, betas=(0.5, 0.99))
+
+    def pictures(i: int, random: torch.Generator) -> tuple[Image, Float[Tensor, "b 1 h w"]]:
+        """A batch of photos, a little varied, and how much each pixel counts."""
+        rows = balanced(faces, 0.5, options.batch, random)
+        photos, _ = labels.dyed(images[rows].float() / 255, rows, 0.3, random)
+        weight = importance[labels.regions[rows].long()][:, None]
+        weight = F.interpolate(weight, size=photos.shape[-1])
+        place = placement(
+            0.5 + uniform(-0.02, 0.02, len(rows), 2, random=random),
+            uniform(-0.06, 0.03, len(rows), random=random).exp(),
+            uniform(-4.0, 4.0, len(rows), random=random),
+            (torch.rand(len(rows), generator=random) < 0.5).float(),
+        )
+        both = F.avg_pool2d(crop(torch.cat([photos, weight], 1), place, 2 * size), 2)
+        return recolour(both[:, :3], random, 0.25), both[:, 3:]
+
+    def drawn_by(net: StyleGAN2, latent: Latent, random: torch.Generator) -> Image:
+        return net.synthesize(latent[:, : net.latent_shape[0]], noises_for(net, len(latent), random)).float()
+
+    def step(i: int) -> dict[str, Tensor]:
+        random = draws(options.seed, i)
+        for group in draw_adam.param_groups:
+            group["lr"] = decayed(group["rate"], i, options.steps, final=0.2)
+        photos, weight = pictures(i, random)
+        photos = photos.to(memory_format=torch.channels_last)
+        log: dict[str, Tensor] = {}
+        with torch.autocast("cpu", torch.bfloat16):
+            latent = encoder.encode(photos).float()
+            moved = latent + 0.05 * torch.randn(latent.shape, generator=random)
+            if i < small_until:
+                drawn = drawn_by(half, moved, random)
+                photos, weight = F.avg_pool2d(photos, 2), F.avg_pool2d(weight, 2)
+            else:
+                drawn = drawn_by(generator, moved, random)
+        loss = pyramid_distance(drawn, photos, weight)
+        log["distance"] = loss.detach()
+        loss = loss + 1e-3 * latent.square().mean()
+        if i >= alone_until:
+            other, share = latent.roll(1, 0)[: len(latent) // 2], torch.rand(len(latent) // 2, 1, 1, generator=random)
+            with torch.autocast("cpu", torch.bfloat16):
+                mixed = drawn_by(generator, latent[: len(other)].lerp(other, share), random)
+            loss = loss + adversarial(i, drawn, mixed, photos, log)
+        draw_adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(nets.parameters(), 1.0)
+        draw_adam.step()
+        follow(average, nets, 0.999, i)
+        return log
+
+    def adversarial(
+        i: int,
+        drawn: Float[Tensor, "b 3 h w"],
+        mixed: Float[Tensor, "b2 3 h w"],
+        photos: Float[Tensor, "b 3 h w"],
+        log: dict[str, Tensor],
+    ) -> Float[Tensor, ""]:
+        """Train the discriminator by a step; the generator's part of the game."""
+        fakes = torch.cat([drawn, mixed])
+        rate = min(1.0, (i - alone_until + 1) / 200)
+        set_rate(judge_adam, 2e-3)
+        judge_adam.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            real, _ = discriminator(photos)
+            fake, _ = discriminator(fakes.detach())
+        judged = F.softplus(-real).mean() + F.softplus(fake).mean()
+        judged.backward()
+        if i % 16 == 0:
+            seen = photos.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(discriminator(seen)[0].sum(), seen, create_graph=True)
+            (16 * 0.5 * slope.square().sum((1, 2, 3)).mean()).backward()
+        torch.nn.utils.clip_grad_norm_(discriminator.parameters(), 10.0)
+        judge_adam.step()
+
+        discriminator.requires_grad_(False)
+        with torch.autocast("cpu", torch.bfloat16):
+            fake, own = discriminator(fakes)
+            with torch.no_grad():
+                _, wanted = discriminator(photos)
+        discriminator.requires_grad_(True)
+        alike = torch.stack(
+            [
+                (F.normalize(a[: len(photos)].float()) - F.normalize(b.float())).square().sum(1).mean()
+                for a, b in zip(own, wanted, strict=True)
+            ]
+        ).mean()  # directions only, so that it cannot run away
+        log |= {"judge": judged.detach(), "fool": F.softplus(-fake).mean().detach(), "alike": alike.detach()}
+        return rate * (0.05 * F.softplus(-fake).mean() + 0.3 * alike)
+
+    def report(done: int) -> None:
+        again = reconstruct(average_generator, average_encoder, test)
+        print(f"held-out PSNR after {done}: {psnr(again, test).mean():.2f} dB", flush=True)
+        chosen = range(0, len(test), max(len(test) // 12, 1))
+        sheet(options.out / "sheet.png", test[chosen], again[chosen])
+
+    kept: Kept = {
+        "nets": nets,
+        "average": average,
+        "discriminator": discriminator,
+        "draw": draw_adam,
+        "judge": judge_adam,
+    }
+    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Turn finished (or running) trainings into the bundled weights.
+
+``python -m maskedit.training.pack --faces FOLDER --runs RUNS --out maskedit/weights`` reads the averaged weights of
+``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier`` and ``RUNS/landmarks``.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskedit.models.bundled import NETWORKS, write
+from maskedit.models.portraits import PortraitEncoder
+from maskedit.training.faces import load_faces
+from maskedit.training.generator import generator_config, latents_of
+from maskedit.training.loop import averaged
+
+COMPONENTS = 128
+"""How many principal components of the latents are kept."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the trainings' folders")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    parser.add_argument("--resolution", type=int, default=64, help="of the generator")
+    options = parser.parse_args(arguments)
+
+    def trained(name: str, config: dict[str, Any], weights: dict[str, Tensor]) -> tuple[nn.Module, dict[str, Any]]:
+        network = NETWORKS[name](**config)
+        network.load_state_dict(weights)
+        return network.eval().requires_grad_(False), config
+
+    drawn = averaged(options.runs / "generator" / "checkpoint.safetensors")
+    generator = trained("generator", generator_config(options.resolution), within(drawn, "0."))
+    shape = {"latent_shape": (2 * len(generator_config(options.resolution)["channels"]), generator[0].latent_dim)}
+    encoder = trained("encoder", shape, within(drawn, "1."))
+    rest = {
+        name: trained(name, {}, averaged(options.runs / name / "checkpoint.safetensors"))
+        for name in ("parser", "classifier", "landmarks")
+    }
+    assert isinstance(encoder[0], PortraitEncoder)
+    latents = latents_of(encoder[0].half().float(), load_faces(options.faces, "train"), COMPONENTS)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(options.out / "landmarks.safetensors", {"landmarks": rest.pop("landmarks")})
+    write(
+        options.out / "portraits.safetensors",
+        {"generator": generator, "encoder": encoder, **rest},
+        {
+            "latents.mean": latents.mean,
+            "latents.components": latents.components,
+            "latents.deviations": latents.deviations,
+        },
+    )
+    for path in sorted(options.out.glob("*.safetensors")):
+        print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def within(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights of one part of a network."""
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()
