@@ -1,5 +1,16 @@
-"""Networks that can take part in an edit, and the bundled ones."""
+"""Networks that can take part in an edit, the bundled ones, and the readers of people's own weights."""
 
 from maskedit.models.bundled import load, load_landmarks
+from maskedit.models.checkpoints import load_state
+from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.stylegan2_files import generator_from_state, load_generator, save_generator
 
-__all__ = ["load", "load_landmarks"]
+__all__ = [
+    "StyleGAN2",
+    "generator_from_state",
+    "load",
+    "load_generator",
+    "load_landmarks",
+    "load_state",
+    "save_generator",
+]
