@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskedit.errors import CheckpointError, InputError
+from maskedit.models.bundled import WEIGHTS
 from maskedit.models.download import download, file_sha256, verify
-
-BUNDLED = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class Weights:
         code: licence of the program that it comes with.
         weights: licence of the weights themselves.
         data: licence of what they were trained on.
-        loads: how it becomes a model.
+        loads: what makes a model of it, as "module:name": ``load_generator`` of the file, the others of the state
+            dict that ``maskedit.models.checkpoints.load_state`` reads from it.
         urls: direct links, tried in turn; none if another library downloads it.
         size: in bytes, if known.
         sha256: in hexadecimal, if known. Never a guess: each was found at two independent places or more.
@@ -71,7 +71,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.load",
+        loads="maskedit.models.stylegan2_files:load_generator",
         urls=(_ADA + "ffhq.pkl",),
         size=381_624_121,
         sha256="a205a346e86a9ddaae702e118097d014b7b8bd719491396a162cca438f2f524c",
@@ -84,7 +84,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.load",
+        loads="maskedit.models.stylegan2_files:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res512-mirror-stylegan2-noaug.pkl",),
     ),
     Weights(
@@ -95,7 +95,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.load",
+        loads="maskedit.models.stylegan2_files:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl",),
     ),
     Weights(
@@ -106,7 +106,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code="MIT",
         weights=UNSTATED,
         data="FFHQ images (CC BY-NC-SA 4.0), attribute annotations",
-        loads="maskedit.models.attribute_tree.AttributeTree.from_state_dict",
+        loads="maskedit.models.attribute_tree:AttributeTree.from_state_dict",
         urls=("https://www.dropbox.com/s/nbm6oi70x158sn3/BranchedTiny.ckpt?dl=1",),
     ),
     Weights(
@@ -117,7 +117,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code="MIT",
         weights=UNSTATED,
         data="DatasetGAN's synthetic faces and labels (NVIDIA, non-commercial)",
-        loads="maskedit.models.deeplab.released_parser",
+        loads="maskedit.models.deeplab:released_parser",
         urls=("https://www.dropbox.com/s/oe45ovn0we7ynh8/FaceParser.ckpt?dl=1",),
     ),
     Weights(
@@ -128,7 +128,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code="MIT",
         weights=UNSTATED,
         data=CELEBAMASK,
-        loads="maskedit.models.bisenet.celebamask_parser",
+        loads="maskedit.models.bisenet:celebamask_parser",
         urls=(
             "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth",
             "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/parsing_bisenet.pth",
@@ -155,7 +155,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code="torchvision: BSD 3-Clause",
         weights=UNSTATED,
         data="ImageNet: non-commercial research and education",
-        loads="maskedit.models.vgg.VGG.from_state_dict",
+        loads="maskedit.models.vgg:VGG.from_state_dict",
         urls=("https://download.pytorch.org/models/vgg16-397923af.pth",),
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
@@ -167,7 +167,7 @@ def bundled() -> tuple[Weights, ...]:
     from safetensors import safe_open
 
     found = []
-    for path in sorted(BUNDLED.glob("*.safetensors")):
+    for path in sorted(WEIGHTS.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
         found.append(
@@ -179,7 +179,7 @@ def bundled() -> tuple[Weights, ...]:
                 code="MIT",
                 weights=about.get("licence", "MIT"),
                 data=about.get("data", "see the model card beside it"),
-                loads="maskedit.load",
+                loads="maskedit:load",
                 size=path.stat().st_size,
                 sha256=file_sha256(path),
             )
@@ -235,7 +235,7 @@ def fetch(
     """
     entry = find(name) if isinstance(name, str) else name
     if entry.bundled:
-        return BUNDLED / entry.file
+        return WEIGHTS / entry.file
     folder = cache_folder() if folder is None else folder
     for place in (folder, _mirror()):
         if place is not None and (place / entry.file).is_file():
@@ -340,7 +340,7 @@ def licences(entry: Weights) -> tuple[str, ...]:
 
 def _origin(entry: Weights) -> str:
     if entry.bundled:
-        return f"  file           {BUNDLED / entry.file}\n  load with      {entry.loads}"
+        return f"  file           {WEIGHTS / entry.file}\n  load with      {entry.loads}"
     lines = [f"  page           {entry.page}", *(f"  link           {url}" for url in entry.urls)]
     return "\n".join([*lines, f"  file           {entry.file}", f"  load with      {entry.loads}"])
 
