@@ -1,24 +1,10 @@
-"""What the tests of models share: ways to fill a network with weights."""
+"""What the tests of models share."""
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from torch import nn
-
-
-@pytest.fixture(scope="session")
-def formula(fixtures: Path) -> ModuleType:
-    """``fill_(module)``: weights that depend on a key and its shape alone, as in the reference values."""
-    spec = importlib.util.spec_from_file_location("formula", fixtures / "formula.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
