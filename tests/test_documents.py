@@ -1,5 +1,7 @@
 """The code in README.md and docs/ runs, and their links lead somewhere."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -8,31 +10,37 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
 
-# A fence of three or more backticks, perhaps indented, closed by the same; or code that readers need not see,
-# in a comment that opens with "<!--python".
+# A fence of three or more backticks, perhaps indented, closed by the same: code, or "text printed", which the code
+# before it prints. Or code that readers need not see, in a comment that opens with "<!--python".
 BLOCK = re.compile(
-    r"^(?P<indent>[ ]*)(?P<fence>`{3,})python[^\n]*\n(?P<shown>.*?)^(?P=indent)(?P=fence)[ ]*$"
+    r"^(?P<indent>[ ]*)(?P<fence>`{3,})(?P<kind>python|text printed)[^\n]*\n(?P<body>.*?)^(?P=indent)(?P=fence)[ ]*$"
     r"|^<!--python\n(?P<hidden>.*?)^-->",
     re.DOTALL | re.MULTILINE,
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def blocks(text: str) -> list[tuple[int, str]]:
-    """(number of lines before it, code) of each Python block, indentation of the fence removed."""
+def blocks(text: str) -> list[tuple[str, int, str]]:
+    """(kind, number of lines before it, content) of each block, indentation of the fence removed."""
     found = []
     for match in BLOCK.finditer(text):
-        kind = "shown" if match["shown"] is not None else "hidden"
-        code = re.sub(f"^{match['indent'] or ''}", "", match[kind], flags=re.MULTILINE)
-        found.append((text.count("\n", 0, match.start(kind)), code))
+        group = "body" if match["kind"] else "hidden"
+        content = re.sub(f"^{match['indent'] or ''}", "", match[group], flags=re.MULTILINE)
+        found.append((match["kind"] or "python", text.count("\n", 0, match.start(group)), content))
     return found
 
 
 def run(path: Path) -> None:
     """Run a document's blocks in order, in one namespace; a traceback names the document's own lines."""
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for line, code in blocks(path.read_text(encoding="utf-8")):
-        exec(compile("\n" * line + code, str(path), "exec"), namespace)
+    printed = ""
+    for kind, line, content in blocks(path.read_text(encoding="utf-8")):
+        if kind == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile("\n" * line + content, str(path), "exec"), namespace)
+            printed = out.getvalue()
+        else:
+            assert printed.rstrip() == content.rstrip(), f"{path.name}, line {line}: what the code prints has changed"
 
 
 @pytest.fixture
@@ -70,3 +78,12 @@ def test_a_failing_block_is_named_by_its_line(elsewhere: Path) -> None:
     with pytest.raises(ZeroDivisionError) as failure:
         run(path)
     assert failure.traceback[-1].lineno == 4  # counted from 0
+
+
+def test_what_a_page_says_is_printed_must_be(elsewhere: Path) -> None:
+    path = elsewhere / "page.md"
+    path.write_text("```python\nprint('one')\nprint('two')\n```\n```text printed\none\ntwo\n```\n")
+    run(path)
+    path.write_text("```python\nprint('one')\n```\nwhich prints\n```text printed\ntwo\n```\n")
+    with pytest.raises(AssertionError, match="line 5"):
+        run(path)
