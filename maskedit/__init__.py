@@ -1,5 +1,12 @@
 """Losses and optimisers for masked GAN latent-code optimisation: MaskFaceGAN as composable parts."""
 
+import os
+
+if os.environ.get("MASKEDIT_TYPECHECK") == "1":  # every shape and type checked, at about 50 us a call
+    from jaxtyping import install_import_hook
+
+    install_import_hook("maskedit", "beartype.beartype")
+
 from maskedit import functional, losses, recipes
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES, REGIONS, target_regions
 from maskedit.blend import Blend, blend, blend_change, blend_pyramid, feather

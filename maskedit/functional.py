@@ -64,7 +64,7 @@ def relax_preserved(preserve: Mask, target: Mask) -> Mask:
         target: the target region, in the generated image ``[b, 1, h, w]``.
     """
     _check_masks(like=preserve, preserve=preserve, target=target)
-    return (preserve - target).clamp(0, 1)
+    return (_full(preserve) - _full(target)).clamp(0, 1)
 
 
 def relax_target(original: Mask, generated: Mask) -> Mask:
@@ -77,7 +77,7 @@ def relax_target(original: Mask, generated: Mask) -> Mask:
         generated: the target region in the generated image ``[b, 1, h, w]``.
     """
     _check_masks(like=original, original=original, generated=generated)
-    return (original + generated).clamp(0, 1)
+    return (_full(original) + _full(generated)).clamp(0, 1)
 
 
 def relaxed_masked_mse(
@@ -109,7 +109,9 @@ def relaxed_masked_mse(
     return masked_mse(generated, original, mask if through_mask else mask.detach(), normalize=normalize)
 
 
-def semantic_kl(logits: Logits, labels: Logits, *, smoothing: float | Float[Tensor, " attributes"] = 0.05) -> PerSample:
+def semantic_kl(
+    logits: Logits, labels: Logits, *, smoothing: float | int | Float[Tensor, " attributes"] = 0.05
+) -> PerSample:
     """Divergence of the classifier's predictions from the wanted attributes (Eq. 3).
 
     The mean over attributes of ``KL(Bernoulli(y) || Bernoulli(sigmoid(logit)))`` with
@@ -137,6 +139,8 @@ def semantic_kl(logits: Logits, labels: Logits, *, smoothing: float | Float[Tens
             hint="Give every image its own row of labels: labels.expand_as(logits).",
         )
     logits, labels = _full(logits), _full(labels)
+    if isinstance(smoothing, Tensor):
+        smoothing = smoothing.to(labels)
     wanted = labels * (1 - 2 * smoothing) + smoothing
     cross_entropy = F.softplus(logits) - wanted * logits
     return (cross_entropy + torch.xlogy(wanted, wanted) + torch.xlogy(1 - wanted, 1 - wanted)).mean(dim=1)
@@ -179,7 +183,7 @@ def relaxed_shape_loss(generated: Mask, original: Mask, *, through_mask: bool = 
     return shape_loss(generated, grown if through_mask else grown.detach())
 
 
-def component_size_kl(generated: Mask, original: Mask, *, scale: float = 1.5) -> PerSample:
+def component_size_kl(generated: Mask, original: Mask, *, scale: float | int = 1.5) -> PerSample:
     """Divergence of a region's share of the picture from ``scale`` times its share before (Eq. 5-6).
 
     ``KL(Bernoulli(scale s(I)) || Bernoulli(s(I_G)))`` with ``s`` the mean of the mask. Both portions are
@@ -251,7 +255,7 @@ def masked_perceptual(
     original: Sequence[Float[Tensor, "b _ _ _"]],
     mask: Mask,
     *,
-    weights: Sequence[float] | None = None,
+    weights: Sequence[float | int] | None = None,
 ) -> PerSample:
     """Perceptual distance inside a mask, from the features of any network (global edits of the paper).
 

@@ -86,7 +86,7 @@ class SemanticKL(nn.Module):
 
     smoothing: Tensor
 
-    def __init__(self, *, smoothing: float | Sequence[float] = 0.05) -> None:
+    def __init__(self, *, smoothing: float | int | Sequence[float | int] = 0.05) -> None:
         super().__init__()
         values = torch.as_tensor(smoothing, dtype=torch.float32)
         if values.ndim > 1 or not bool(((values >= 0) & (values <= 0.5)).all()):
@@ -95,7 +95,7 @@ class SemanticKL(nn.Module):
         self.register_buffer("smoothing", values, persistent=False)
 
     def forward(self, logits: Logits, labels: Logits) -> PerSample:
-        smoothing = self._shown if isinstance(self._shown, float | int) else self.smoothing.to(labels)
+        smoothing = self._shown if isinstance(self._shown, float | int) else self.smoothing
         return functional.semantic_kl(logits, labels, smoothing=smoothing)
 
     def extra_repr(self) -> str:
@@ -147,7 +147,7 @@ class ComponentSizeKL(nn.Module):
         InputError: if the scale is not positive.
     """
 
-    def __init__(self, *, scale: float = 1.5) -> None:
+    def __init__(self, *, scale: float | int = 1.5) -> None:
         super().__init__()
         if not scale > 0:
             raise InputError("the scale of a region must be positive", expected="scale > 0", actual=str(scale))
@@ -186,7 +186,7 @@ class MaskedPerceptual(nn.Module):
         self,
         *,
         features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]],
-        weights: Sequence[float] | None = None,
+        weights: Sequence[float | int] | None = None,
     ) -> None:
         super().__init__()
         self.features = features

@@ -20,7 +20,7 @@ from maskedit.errors import InputError, RunError
 from maskedit.types import PerSample
 from maskedit.view import Reads, View
 
-Rate: TypeAlias = float | Callable[[int], float]
+Rate: TypeAlias = float | int | Callable[[int], float]
 """A number, or a function of the step in its stage (from 0)."""
 
 

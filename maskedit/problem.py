@@ -80,7 +80,8 @@ class Problem:
         digest = hashlib.sha256(repr((self.attributes, self.target)).encode())
         for tensor in (self.image, self.start, self.models.mean_latent):
             digest.update(_bytes(tensor) if isinstance(tensor, Tensor) else repr(tensor).encode())
-        for model in (self.models.generator, self.models.parser, self.models.classifier, self.models.encoder):
+        models: tuple[object, ...] = (self.models.generator, self.models.parser)
+        for model in (*models, self.models.classifier, self.models.encoder):
             digest.update(type(model).__qualname__.encode())
             if isinstance(model, nn.Module):
                 for name, tensor in model.state_dict().items():

@@ -26,10 +26,10 @@ from maskedit.variables import latent, noise, unchanged
 def paper(
     attributes: str | Sequence[str],
     *,
-    target: float | Sequence[float] = 1.0,
-    smoothing: float | Sequence[float] = 0.05,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
     hold: Sequence[str] = (),
-    size: Mapping[str, float] | None = None,
+    size: Mapping[str, float | int] | None = None,
     steps: tuple[int, int, int, int] = (500, 200, 300, 500),
 ) -> Schedule:
     """A local edit as the paper describes it.
@@ -62,10 +62,10 @@ def paper(
 def released(
     attributes: str | Sequence[str],
     *,
-    target: float | Sequence[float] = 1.0,
-    smoothing: float | Sequence[float] = 0.05,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
     hold: Sequence[str] = (),
-    size: Mapping[str, float] | None = None,
+    size: Mapping[str, float | int] | None = None,
     steps: tuple[int, int, int, int] = (500, 200, 300, 501),
 ) -> Schedule:
     """A local edit as the authors' released program does it, step for step.
@@ -99,10 +99,10 @@ def global_edit(
     *,
     features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]],
     face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose"),
-    target: float | Sequence[float] = 1.0,
-    smoothing: float | Sequence[float] = 0.05,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
     hold: Sequence[str] = (),
-    weight: float = 0.03,
+    weight: float | int = 0.03,
     steps: tuple[int, int] = (500, 500),
 ) -> Schedule:
     """An edit of the whole face, such as age: a perceptual loss in place of the masked one (Section F).
@@ -136,10 +136,10 @@ def _names(attributes: str | Sequence[str]) -> tuple[str, ...]:
 
 def _local(
     names: tuple[str, ...],
-    target: float | Sequence[float],
-    smoothing: float | Sequence[float],
+    target: float | int | Sequence[float | int],
+    smoothing: float | int | Sequence[float | int],
     hold: Sequence[str],
-    size: Mapping[str, float] | None,
+    size: Mapping[str, float | int] | None,
     ears: tuple[str, ...] = (),
 ) -> tuple[Objective, Objective, Blend]:
     """Eq. 9 with its weights: what to keep, that and the edit, and the blend."""

@@ -29,7 +29,7 @@ class Threshold:
         of: ``"total"``, or the name of a term (its raw value).
     """
 
-    value: float
+    value: float | int
     of: str = "total"
 
     def __call__(self, series: Series) -> Bool[Tensor, " b"]:
@@ -50,7 +50,7 @@ class Plateau:
     """
 
     patience: int = 20
-    tolerance: float = 1e-3
+    tolerance: float | int = 1e-3
     of: str = "total"
 
     def __call__(self, series: Series) -> Bool[Tensor, " b"]:

@@ -249,17 +249,21 @@ def _restore(moving: Moving, j: int, tensors: Mapping[str, Tensor], scalars: Map
     with torch.no_grad():
         for k, parameter in enumerate(p for image in moving.parameters for p in image):
             parameter.copy_(tensors[f"moving.{j}.parameter.{k}"])
+    # By hand: the optimiser's own load_state_dict would cast what it remembers to the parameters' type.
+    parameters = [p for image in moving.parameters for p in image]
     memory: dict[int, dict[str, Any]] = {}
     prefix = f"moving.{j}.optimizer."
     for name, tensor in tensors.items():
         if name.startswith(prefix):
             index, key = name.removeprefix(prefix).split(".", 1)
-            memory.setdefault(int(index), {})[key] = tensor
+            # Torch keeps step counts, which are single numbers, on the CPU.
+            memory.setdefault(int(index), {})[key] = tensor.cpu() if tensor.ndim == 0 else tensor
     for name, value in scalars.items():
         owner, index, key = name.split(".", 2)
         if owner == str(j):
             memory.setdefault(int(index), {})[key] = value
-    moving.optimizer.load_state_dict({**moving.optimizer.state_dict(), "state": memory})
+    for k, remembered in memory.items():
+        moving.optimizer.state[parameters[k]] = remembered
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -65,8 +65,8 @@ def perceptual(*regions: str, features: Callable[[Image], Sequence[Float[Tensor,
 def attribute(
     names: str | Sequence[str],
     *,
-    target: float | Sequence[float] = 1.0,
-    smoothing: float | Sequence[float] = 0.05,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
     hold: Sequence[str] = (),
 ) -> Term:
     """Show these attributes: Eq. 3, one term, the mean over all of them.
@@ -130,7 +130,7 @@ def shape(*regions: str, grow: bool = False) -> Term:
     return Term(f"{'_'.join(regions)}_shape", ShapeLoss(), reads=reads, regions=regions, about=about)
 
 
-def region_size(*regions: str, scale: float) -> Term:
+def region_size(*regions: str, scale: float | int) -> Term:
     """Scale the regions' share of the picture (Eq. 5-6).
 
     Args:
@@ -161,7 +161,7 @@ def _some(names: Sequence[str], what: str) -> None:
         raise InputError(f"{what}() names nothing", expected="at least one name")
 
 
-def _one_each(value: float | Sequence[float], names: Sequence[str], what: str) -> list[float]:
+def _one_each(value: float | int | Sequence[float | int], names: Sequence[str], what: str) -> list[float]:
     values = [float(value)] * len(names) if isinstance(value, float | int) else [float(v) for v in value]
     if len(values) != len(names):
         raise InputError(f"one {what} for each attribute", expected=str(len(names)), actual=str(len(values)))

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from maskedit.errors import InputError
 from maskedit.protocols import LatentDistribution, Models
@@ -141,7 +143,7 @@ def see_original(models: Models, reads: Reads, image: Image) -> Shown:
     return original
 
 
-def _resize(mask: Mask, size: torch.Size) -> Mask:
+def _resize(mask: Mask, size: torch.Size) -> Float[Tensor, "b 1 H W"]:
     if mask.shape[-2:] == size:
         return mask
     if mask.shape[-1] > size[-1]:
