@@ -107,7 +107,7 @@ def write(
     """
     from safetensors.torch import save_file
 
-    state = dict(tensors or {})
+    state = {key: value.contiguous() for key, value in (tensors or {}).items()}
     for name, (network, _) in networks.items():
         for key, value in network.state_dict().items():
             value = value.half() if value.is_floating_point() else value

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskedit.attributes import HAIR_COLOURS, REGIONS
-from maskedit.errors import InputError
+from maskedit.models.labels import positions
 from maskedit.models.stylegan2 import GAIN, EqualLinear
-from maskedit.types import Image, Latent, Logits, Regions
+from maskedit.types import Image, Latent, Logits
 
 BRANCHES = {
     "hair": HAIR_COLOURS,
@@ -33,18 +33,6 @@ def fit(image: Image, size: int) -> Float[Tensor, "b 3 size size"]:
     if image.shape[-2:] == (size, size):
         return image
     return F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-
-
-def positions(asked: Sequence[str], known: Sequence[str], kind: str) -> list[int]:
-    """Where each name stands among the known ones.
-
-    Raises:
-        InputError: if one does not.
-    """
-    for name in asked:
-        if name not in known:
-            raise InputError(f"the model knows no {kind} {name!r}", expected=f"one of {', '.join(known)}")
-    return [known.index(name) for name in asked]
 
 
 class Conv(nn.Sequential):
@@ -159,7 +147,7 @@ class PortraitParser(nn.Module):
         maps = self.head(self.trunk(fit(image, self.size) - 0.5)).to(image.dtype)
         return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
 
-    def parse(self, image: Image, regions: Sequence[str]) -> Regions:
+    def parse(self, image: Image, regions: Sequence[str]) -> Float[Tensor, "b regions size size"]:
         """Probabilities ``[b, len(regions), size, size]``.
 
         Raises:
@@ -172,7 +160,8 @@ class PortraitEncoder(nn.Module):
     """Predicts W+ latents; a :class:`maskedit.protocols.Encoder`. Weights are scaled as in StyleGAN2 (equalised rates).
 
     Args:
-        latent_shape: (layers, dim) of a latent.
+        layers: how many vectors a latent has.
+        dim: size of each.
         size: side in pixels that images are brought to.
         widths: channels at 1/2, 1/4, ... of that, down to 4 pixels.
         bottleneck: numbers that the latent is an affine function of.
@@ -181,14 +170,14 @@ class PortraitEncoder(nn.Module):
     def __init__(
         self,
         *,
-        latent_shape: tuple[int, int],
+        layers: int,
+        dim: int,
         size: int = 64,
         widths: Sequence[int] = (32, 64, 96, 128),
         bottleneck: int = 256,
     ) -> None:
         super().__init__()
-        self.latent_shape, self.size = latent_shape, size
-        layers, dim = latent_shape
+        self.latent_shape, self.size = (layers, dim), size
         sizes = [3, *widths]
         self.convs = nn.ModuleList(EqualConv(inputs=i, outputs=o) for i, o in pairwise(sizes))
         last = (size >> len(widths)) ** 2 * widths[-1]

@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
     parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
         """Photos, some with dyed hair and lips, moved and made worse, with what is then true of them."""
         wanted = known[rows].clone()
         photos, colour = labels.dyed(images[rows].float() / 255, rows, 0.5, random)
-        photos, red = dye_lips(photos, lips[rows], labels.measures[rows], 0.4, random)
+        photos, red = dye_lips(photos, lips[rows], labels.measures[rows], 0.5, random)
         wanted[:, hair] = torch.where(labels.dyeable[rows, None], hair_ends(colour), torch.nan)
         wanted[:, lipstick] = ends(red, *MEASURED["wearing_lipstick"][1:])
         place = placement(
@@ -128,12 +128,10 @@ def main(arguments: list[str] | None = None) -> None:
             logits = net.classify(photos.to(memory_format=torch.channels_last), names)
         # Present and absent count alike in each attribute, whatever their numbers; unknown counts nothing.
         smoothed = wanted.nan_to_num(0.5).clamp(0.03, 0.97)
-        absent, present = (
-            (wanted == value) / (4 * (known == value).float().mean(0).clamp(min=0.01)) for value in (0, 1)
-        )
+        absent, present = ((wanted == value) / (wanted == value).sum(0).clamp(min=2) for value in (0, 1))
         weight = absent + present
         losses = F.binary_cross_entropy_with_logits(logits.float(), smoothed, weight, reduction="none")
-        loss = losses.sum(0).mean() / options.batch
+        loss = losses.sum(0).mean() / 2
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

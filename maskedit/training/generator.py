@@ -60,6 +60,11 @@ def generator_config(resolution: int) -> dict[str, Any]:
     return {"resolution": resolution, "latent_dim": DIM, "channels": channels, "mapping_layers": 0}
 
 
+def encoder_config(generator: StyleGAN2) -> dict[str, Any]:
+    """The keyword arguments of its encoder."""
+    return dict(zip(("layers", "dim"), generator.latent_shape, strict=True))
+
+
 def half_of(generator: StyleGAN2) -> StyleGAN2:
     """The generator up to half its resolution, with the same weights."""
     half = StyleGAN2(
@@ -145,7 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
     for conv in generator.convs:
         assert isinstance(conv, StyledConv)
         nn.init.constant_(conv.noise_strength, NOISE).requires_grad_(False)
-    encoder = PortraitEncoder(latent_shape=generator.latent_shape)
+    encoder = PortraitEncoder(**encoder_config(generator))
     discriminator = Discriminator(size=size)
     nets = nn.ModuleList([generator, encoder]).to(memory_format=torch.channels_last)
     discriminator.to(memory_format=torch.channels_last)

@@ -403,6 +403,21 @@ def hair_ends(colour: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
     return torch.stack([ends(margin, -3.0, 2.0) for margin in hair_colours(colour).unbind(1)], 1)
 
 
+def label(images: UInt8[Tensor, "n 3 h w"], landmarks: Float[Tensor, "n 68 2"]) -> Labels:
+    """Measure some photos."""
+    photos = images.float() / 255
+    maps = regions(photos, landmarks)
+    rows = [measure(*one) for one in zip(photos, landmarks, maps, strict=True)]
+    return labels_from(maps, torch.tensor(rows))
+
+
+def labels_from(maps: UInt8[Tensor, "n size size"], measures: Float[Tensor, "n measures"]) -> Labels:
+    """The labels that follow from region maps and measures."""
+    hair, skin, area = measures[:, 0:3], measures[:, 3:6], measures[:, 6]
+    dyeable = (area > 0.05) & ((hair - skin).norm(dim=1) > 14)
+    return Labels(regions=maps, hair=hair, dyeable=dyeable, measures=measures)
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
@@ -410,17 +425,17 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     faces = load_faces(options.faces, "all")
-    images, maps, rows = faces.resized(SIZE), [], []
-    for i in range(0, len(faces), 16):
-        part, points = images[i : i + 16].float() / 255, faces.landmarks[i : i + 16]
-        maps.append(regions(part, points))
-        rows += [[*map(float, measure(*one))] for one in zip(part, points, maps[-1], strict=True)]
-        print(f"{min(i + 16, len(faces))} of {len(faces)} photos", flush=True)
-    np.savez_compressed(options.out / "regions.npz", names=np.array(faces.names), regions=torch.cat(maps).numpy())
+    images, done = faces.resized(SIZE), []
+    for start in range(0, len(faces), 16):
+        done.append(label(images[start : start + 16], faces.landmarks[start : start + 16]))
+        print(f"{min(start + 16, len(faces))} of {len(faces)} photos", flush=True)
+    maps, measures = (torch.cat([getattr(part, name) for part in done]) for name in ("regions", "measures"))
+    np.savez_compressed(options.out / "regions.npz", names=np.array(faces.names), regions=maps.numpy())
     with (options.out / "measures.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["file", *MEASURES])
-        table.writerows([name, *(f"{x:.4g}" for x in row)] for name, row in zip(faces.names, rows, strict=True))
+        rows = zip(faces.names, measures.tolist(), strict=True)
+        table.writerows([name, *(f"{x:.4g}" for x in row)] for name, row in rows)
 
 
 def load_labels(folder: Path, faces: Faces) -> Labels:
@@ -430,10 +445,7 @@ def load_labels(folder: Path, faces: Faces) -> Labels:
         maps = torch.from_numpy(arrays["regions"][[place[name] for name in faces.names]])
     with (folder / "measures.csv").open(newline="") as file:
         table = {row["file"]: [float(row[name]) for name in MEASURES] for row in csv.DictReader(file)}
-    measures = torch.tensor([table[name] for name in faces.names])
-    hair, skin, area = measures[:, 0:3], measures[:, 3:6], measures[:, 6]
-    dyeable = (area > 0.05) & ((hair - skin).norm(dim=1) > 14)
-    return Labels(regions=maps, hair=hair, dyeable=dyeable, measures=measures)
+    return labels_from(maps, torch.tensor([table[name] for name in faces.names]))
 
 
 if __name__ == "__main__":

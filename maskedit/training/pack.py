@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from maskedit.models.bundled import NETWORKS, write
 from maskedit.models.portraits import PortraitEncoder
+from maskedit.models.stylegan2 import StyleGAN2
 from maskedit.training.faces import load_faces
-from maskedit.training.generator import generator_config, latents_of
+from maskedit.training.generator import encoder_config, generator_config, latents_of
 from maskedit.training.loop import averaged
 
 COMPONENTS = 128
@@ -36,8 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     drawn = averaged(options.runs / "generator" / "checkpoint.safetensors")
     generator = trained("generator", generator_config(options.resolution), within(drawn, "0."))
-    shape = {"latent_shape": (2 * len(generator_config(options.resolution)["channels"]), generator[0].latent_dim)}
-    encoder = trained("encoder", shape, within(drawn, "1."))
+    assert isinstance(generator[0], StyleGAN2)
+    encoder = trained("encoder", encoder_config(generator[0]), within(drawn, "1."))
     rest = {
         name: trained(name, {}, averaged(options.runs / name / "checkpoint.safetensors"))
         for name in ("parser", "classifier", "landmarks")
