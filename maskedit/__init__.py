@@ -13,6 +13,7 @@ from maskedit.blend import Blend, blend, blend_change, blend_pyramid, feather
 from maskedit.errors import CheckpointError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.events import Change, GrowTarget, Moment, NormalizeNoise, RedrawNoise
 from maskedit.memory import keep_memory
+from maskedit.models.bundled import load
 from maskedit.objective import Objective, Term
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
@@ -67,6 +68,7 @@ __all__ = [
     "keep_memory",
     "latent",
     "latent_prior",
+    "load",
     "losses",
     "noise",
     "perceptual",

@@ -18,7 +18,7 @@ from maskedit.blend import Blend
 from maskedit.events import GrowTarget, NormalizeNoise, RedrawNoise
 from maskedit.objective import Objective
 from maskedit.schedule import Schedule, Stage
-from maskedit.terms import attribute, perceptual, preserve, region_size, shape, white_noise
+from maskedit.terms import attribute, latent_prior, perceptual, preserve, region_size, shape, white_noise
 from maskedit.types import Image
 from maskedit.variables import latent, noise, unchanged
 
@@ -127,6 +127,50 @@ def global_edit(
         Stage("edit", steps[0], keep + weight * look, vary=latent(lr=1e-3)),
         Stage("detail", steps[1], detail, vary=noise(lr=0.1), after_step=[NormalizeNoise()]),
         blend=Blend(preserve=()),
+    )
+
+
+def plausible(
+    attributes: str | Sequence[str],
+    *,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
+    hold: Sequence[str] = (),
+    size: Mapping[str, float | int] | None = None,
+    face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair"),
+    components: int = 64,
+    steps: tuple[int, int] = (100, 150),
+) -> Schedule:
+    """A local edit for small generators, such as the bundled portraits: not in the paper.
+
+    A small generator with free W+ pleases the classifier with lumps. Here the fit holds to latents of real
+    faces, the edit moves along their principal components only, and what is taken from it is the change
+    that it made, so that the photo keeps its own detail. Begin at the encoder's code:
+    ``Problem(..., start="encoder")``; needs ``Models.latents``.
+
+    Args:
+        attributes: one of Table I, or several at once.
+        target: 1 sets, 0 removes, anything between is a strength; one for all or one each.
+        smoothing: the paper's epsilon; one for all or one each.
+        hold: attributes to keep at the classifier's prediction for the input.
+        size: region -> alpha, to scale components (Eq. 6).
+        face: the regions that the fit is of; those that the edit may change are left free by it.
+        components: how many principal components the edit moves along.
+        steps: of fit and edit.
+    """
+    names = _names(attributes)
+    changing = target_regions(names)
+    prior = 0.002 * latent_prior()
+    kept = [name for name in face if name not in changing]
+    edit = 5.0 * preserve(*kept) + prior + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold)
+    if "hair" in changing:
+        edit = edit + 0.5 * shape("hair")
+    for region, scale in (size or {}).items():
+        edit = edit + region_size(region, scale=scale)
+    return Schedule(
+        Stage("fit", steps[0], 5.0 * preserve(*face) + prior, vary=latent(lr=0.02)),
+        Stage("edit", steps[1], edit, vary=latent(lr=0.05, components=components), after_step=[GrowTarget()]),
+        blend=Blend(kind="change", preserve=(), softness=1, since="fit"),
     )
 
 

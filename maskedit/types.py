@@ -16,7 +16,7 @@ Image: TypeAlias = Float[Tensor, "b 3 h w"]
 Mask: TypeAlias = Float[Tensor, "b 1 h w"]
 """How much each pixel belongs, in [0, 1]."""
 
-Regions: TypeAlias = Float[Tensor, "b regions h w"]
+Regions: TypeAlias = Float[Tensor, "b regions _ _"]
 """One mask per region name that was asked for, in that order."""
 
 Latent: TypeAlias = Float[Tensor, "b layers dim"]
