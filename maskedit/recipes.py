@@ -162,6 +162,8 @@ def plausible(
     changing = target_regions(names)
     prior = 0.002 * latent_prior()
     kept = [name for name in face if name not in changing]
+    # Mouths, brows, eyes and noses change with the skin around them; hair does not.
+    around = () if changing == ("hair",) else ("skin",)
     edit = 5.0 * preserve(*kept) + prior + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold)
     if "hair" in changing:
         edit = edit + 0.5 * shape("hair")
@@ -170,7 +172,7 @@ def plausible(
     return Schedule(
         Stage("fit", steps[0], 5.0 * preserve(*face) + prior, vary=latent(lr=0.02)),
         Stage("edit", steps[1], edit, vary=latent(lr=0.05, components=components), after_step=[GrowTarget()]),
-        blend=Blend(kind="change", preserve=(), softness=1, since="fit"),
+        blend=Blend(kind="change", preserve=around, softness=1, since="fit"),
     )
 
 
