@@ -17,6 +17,7 @@ from maskedit.models.bundled import load
 from maskedit.objective import Objective, Term
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
+from maskedit.report import progress
 from maskedit.result import History, Result, Step
 from maskedit.schedule import Plateau, Schedule, Stage, Threshold
 from maskedit.solve import run, steps
@@ -73,6 +74,7 @@ __all__ = [
     "noise",
     "perceptual",
     "preserve",
+    "progress",
     "recipes",
     "region_size",
     "run",
