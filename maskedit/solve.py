@@ -303,7 +303,7 @@ class _Run:
                 state.grown = _where(moving, change.grown, state.grown)
             if change.latent is not None or change.noises is not None:
                 new_latent = latent.detach() if change.latent is None else change.latent
-                new_noises = noises if change.noises is None else tuple(change.noises)
+                new_noises = [noise.detach() for noise in noises] if change.noises is None else change.noises
                 self._set(moving, new_latent, new_noises)
                 if saved is not None:
                     for old, new in zip(saved.noises, state.noises, strict=True):

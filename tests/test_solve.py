@@ -573,3 +573,14 @@ def test_other_threads_are_warned_of(tmp_path):
             me.run(problem(), edit(), resume=file)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_an_event_before_backward_may_move_the_latent_alone():
+    def nudge(moment: me.Moment) -> me.Change:
+        return me.Change(latent=moment.latent + 0.1)
+
+    stage = me.Stage("fit", 2, me.preserve("skin"), vary=[me.latent(lr=0.0), me.noise(lr=0.0)], before_backward=[nudge])
+    this = problem()
+    result = me.run(this, me.Schedule(stage))
+    torch.testing.assert_close(result.latent, this.start_latent() + 0.2)
+    assert not any(noise.requires_grad for noise in result.noises)
