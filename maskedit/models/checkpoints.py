@@ -122,15 +122,13 @@ def read(path: str | os.PathLike[str]) -> File:
 
 
 def states_in(file: File) -> dict[str, State]:
-    """The state dicts in a file, by their entry's name; a bare one is called ""."""
-    value = file.value
-    if not isinstance(value, Mapping):
+    """The state dicts in a file by their entry's name or, if there are none, the file's own tensors under ""."""
+    if not isinstance(file.value, Mapping):
         return {}
-    bare = _tensors_in(value)
-    if bare:
-        return {"": bare}
-    states = {name: _tensors_in(entry) for name, entry in value.items() if isinstance(name, str)}
-    return {name: state for name, state in states.items() if state}
+    entries = {name: _tensors_in(entry) for name, entry in file.value.items() if isinstance(name, str)}
+    states = {name: state for name, state in entries.items() if state}
+    own = _tensors_in(file.value)
+    return states or ({"": own} if own else {})
 
 
 def sha256(path: Path) -> str:

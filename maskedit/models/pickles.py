@@ -36,8 +36,8 @@ MAX_TEXT = 2**24
 """Bytes in one string; the longest known are NVIDIA's program texts, below 100 kB."""
 MAX_DIMENSIONS = 16
 
-LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
-"""The magic number and protocol version that open torch's format without zip, each a pickle of its own."""
+MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
+"""The numbers that open torch's format without zip, each pickled on its own."""
 ZIP_START = b"PK\x03\x04"
 
 STORAGES: Mapping[str, torch.dtype] = {
@@ -55,7 +55,6 @@ STORAGES: Mapping[str, torch.dtype] = {
 }
 INERT = frozenset(
     {
-        "_codecs.encode",
         "argparse.Namespace",
         "builtins.set",
         "__builtin__.set",
@@ -179,10 +178,12 @@ def read(path: Path) -> Content:
     start = bytes(data[:32])
     if start.startswith(ZIP_START):
         return Content("torch checkpoint (zip)", _read_zip(path, data))
-    if start.startswith(LEGACY_START):
-        return Content("torch checkpoint (without zip)", _read_legacy(data, NAMES))
     if start.startswith(b"\x80"):
-        return Content("pickle", _Machine(data, NAMES).run())
+        machine = _Machine(data, NAMES)
+        value = machine.run()
+        if value == MAGIC:
+            return Content("torch checkpoint (without zip)", _read_legacy(machine))
+        return Content("pickle", value)
     raise CheckpointError(f"{path.name} is no checkpoint", expected="a torch file or a pickle", hint=_guess(start))
 
 
@@ -275,18 +276,21 @@ def _stored(data: memoryview, entry: zipfile.ZipInfo) -> memoryview:
     raise _damaged(f"{entry.filename} lies outside the file")
 
 
-def _read_legacy(data: memoryview, names: "Names") -> object:
-    """One pickle after the other: a magic number, the version, facts about the machine, the object, the keys of its
-    storages; then the storages, each a count of 8 bytes and the numbers."""
+def _read_legacy(machine: "_Machine") -> object:
+    """What follows the magic number: a version, facts about the computer, the object and the keys of its storages, each
+    pickled on its own; then the storages, each a count of 8 bytes and the numbers."""
     promised: dict[str, Storage] = {}
 
     def find(key: object) -> Storage:
         dtype, name, count = _storage_id(key)
         return promised.setdefault(name, Storage(dtype, count, None, f"storage {name}"))
 
-    machine = _Machine(data, names, find)
-    machine.position = len(LEGACY_START)
-    facts = machine.run()
+    machine.find = find
+    version, facts = machine.run(), machine.run()
+    if version != VERSION:
+        raise CheckpointError(
+            "the checkpoint is of an unknown version", expected=str(VERSION), actual=str(version)[:100]
+        )
     if not isinstance(facts, dict) or facts.get("little_endian") is not True:
         raise _big_endian()
     value, keys = machine.run(), machine.run()
@@ -561,8 +565,9 @@ def _parameter(args: tuple[object, ...]) -> StoredTensor:
 def _embedded(args: tuple[object, ...]) -> Storage:
     """A storage that was saved inside a pickle, as a small file of torch's older format."""
     match args:
-        case (memoryview() as data,) if bytes(data[: len(LEGACY_START)]) == LEGACY_START:
-            storage = _read_legacy(data, {})
+        case (memoryview() as data,):
+            machine = _Machine(data, {})
+            storage = _read_legacy(machine) if machine.run() == MAGIC else None
             if isinstance(storage, Storage):
                 return storage
     raise _damaged("a storage in it makes no sense")
@@ -575,6 +580,14 @@ def _persistent(args: tuple[object, ...]) -> Persistent:
     raise CheckpointError("the checkpoint has a persistent object of an unknown kind", expected="a module's class")
 
 
+def _bytes(args: tuple[object, ...]) -> object:
+    """How old protocols write a byte string."""
+    match args:
+        case (str(text), "latin1") if len(text) <= 64 and max(text, default="") <= "\xff":
+            return memoryview(text.encode("latin-1"))
+    return Record("_codecs.encode", args)
+
+
 def _scalar(args: tuple[object, ...]) -> object:
     match args:
         case (Record("numpy.dtype", (str(kind), *_)), memoryview() as data) if kind in NUMBERS:
@@ -584,6 +597,7 @@ def _scalar(args: tuple[object, ...]) -> object:
 
 
 NAMES: Names = {
+    "_codecs.encode": _bytes,
     "collections.OrderedDict": _dictionary,
     "dnnlib.EasyDict": _dictionary,
     "dnnlib.util.EasyDict": _dictionary,

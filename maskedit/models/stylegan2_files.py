@@ -8,9 +8,10 @@ Sizes are read from keys and shapes, and every tensor must have its place in the
 """
 
 import contextlib
+import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from torch import Tensor
 from maskedit.errors import CheckpointError, InputError
 from maskedit.models.checkpoints import File, Held, State, Stored, check_size, read, sha256, states_in, write
 from maskedit.models.pickles import Persistent, StoredTensor
-from maskedit.models.state import fill
 from maskedit.models.stylegan2 import StyleGAN2
 
 FORMAT = "maskedit.stylegan2"
 """What the metadata of our own files call their content."""
 MEAN_SAMPLES = 50_000
 MAX_RESOLUTION = 4096
+MAX_WEIGHT = 1e8
+"""Raw weights are around 1, those of mapping networks around 100; a bit flipped in an exponent shows."""
 
 
 @dataclass(frozen=True)
@@ -73,36 +75,55 @@ class GeneratorFile:
             "clamp": self.clamp,
         }
 
+    def outline(self) -> StyleGAN2:
+        """The network without its weights (on the meta device), after checking that each has its place.
+
+        Raises:
+            CheckpointError: if keys or shapes do not fit together.
+        """
+        name = self.file.path.name
+        with torch.device("meta"):
+            network = StyleGAN2(**self.config())
+            if "latent_average" in self.state:
+                network.latent_average = torch.empty(network.latent_dim)
+            for i, (height, width) in enumerate(network.noise_shapes):
+                if f"noise_{i}" in self.state:
+                    setattr(network, f"noise_{i}", torch.empty(1, 1, height, width))
+        wanted = network.state_dict()
+        missing, unknown = wanted.keys() - self.state.keys(), self.state.keys() - wanted.keys()
+        if missing or unknown:
+            raise CheckpointError(
+                f"the StyleGAN2 in {name} is not of the form that its keys begin like",
+                expected=f"{len(wanted)} weights, of which {len(missing)} are missing: {_some(missing)}",
+                actual=f"{len(unknown)} that have no place: {_some(unknown)}",
+            )
+        for key, tensor in wanted.items():
+            if _bare(self.state[key].shape) != _bare(tensor.shape) or not self.state[key].dtype.is_floating_point:
+                raise CheckpointError(
+                    f"the weight {key!r} in {name} does not fit the others",
+                    expected=f"shape {list(tensor.shape)}, floating point",
+                    actual=f"{list(self.state[key].shape)}, {self.state[key].dtype}",
+                )
+        return network
+
     def load(self) -> StyleGAN2:
         """The network, frozen; its mean latent only if it is in the file.
 
         Raises:
             CheckpointError: if keys or shapes do not fit together, or the weights are damaged.
         """
-        name = self.file.path.name
-        with torch.device("meta"):
-            network = StyleGAN2(**self.config())
-            for key in self.state:
-                if key == "latent_average":
-                    network.latent_average = torch.empty(network.latent_dim)
-                elif key.startswith("noise_") and key in network._buffers:
-                    height, width = network.noise_shapes[int(key.removeprefix("noise_"))]
-                    setattr(network, key, torch.empty(1, 1, height, width))
-        wanted = network.state_dict()
-        for key, tensor in wanted.items():
-            if key in self.state and _bare(self.state[key].shape) != _bare(tensor.shape):
+        network = self.outline()
+        weights = {}
+        for key, tensor in network.state_dict().items():
+            weights[key] = self.state[key].load().reshape(tensor.shape).float()
+            if not weights[key].abs().max() < MAX_WEIGHT:  # nor is NaN
                 raise CheckpointError(
-                    f"the weight {key!r} in {name} does not fit the others",
-                    expected=f"shape {list(tensor.shape)}",
-                    actual=str(list(self.state[key].shape)),
+                    f"the weight {key!r} in {self.file.path.name} is damaged", expected=f"numbers below {MAX_WEIGHT:g}"
                 )
-        loaded = {}
-        for key, stored in self.state.items():
-            tensor = stored.load()
-            if not tensor.is_floating_point() or not tensor.isfinite().all():
-                raise CheckpointError(f"the weight {key!r} in {name} is damaged", expected="finite numbers")
-            loaded[key] = tensor.reshape(wanted[key].shape) if key in wanted else tensor
-        return fill(network, loaded).float().freeze()
+        if self.file.metadata.get("format") == FORMAT and self.file.metadata.get("digest") != _digest(weights):
+            raise CheckpointError(f"the weights in {self.file.path.name} are not those that were written to it")
+        network.load_state_dict(weights, assign=True)
+        return network.freeze()
 
 
 def load_generator(path: str | os.PathLike[str], *, seed: int = 0) -> StyleGAN2:
@@ -159,7 +180,8 @@ def save_generator(
     }
     if generator.clamp is not None:
         sizes["clamp"] = repr(generator.clamp)
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in generator.state_dict().items()}
+    tensors = {key: tensor.detach().cpu().float().contiguous() for key, tensor in generator.state_dict().items()}
+    sizes["digest"] = _digest(tensors)
     try:
         write(Path(path), tensors, {**(metadata or {}), **sizes})
     except OSError as error:
@@ -172,7 +194,7 @@ def find_generator(file: File) -> GeneratorFile:
     Raises:
         CheckpointError: if there is none.
     """
-    entries = file.value if isinstance(file.value, Mapping) else {}
+    entries = _entries(file)
     modules = [entries.get("G_ema"), entries.get("G"), file.value]
     module = next((module for module in modules if isinstance(module, Persistent)), None)
     if module is not None:
@@ -189,9 +211,10 @@ def find_generator(file: File) -> GeneratorFile:
                 source = f"{source} ({entry})" if entry else source
                 return GeneratorFile(file, source, found, _clamp(file))
     raise CheckpointError(
-        f"{file.path.name} is a {file.format}, but holds no StyleGAN2 generator",
+        f"{file.path.name} holds no StyleGAN2 generator",
         expected="the keys of rosinality's, NVIDIA's or maskedit's StyleGAN2",
-        actual=", ".join(repr(name) for name in list(states)[:5]) or "no state dict at all",
+        actual=f"a {file.format} with "
+        + (f"{len(states)} state dicts of other networks" if states else "no state dict"),
         hint="Other generators take part through maskedit.protocols.Generator; see examples/stylegan3_adapter.py.",
     )
 
@@ -219,6 +242,8 @@ def _from_rosinality(key: str) -> str | None:
     match key.split("."):
         case [*_, "kernel"]:
             return None
+        case ["latent_avg"]:
+            return "latent_average"
         case ["input", "input"]:
             return "constant"
         case ["style", layer, leaf]:
@@ -330,7 +355,8 @@ def _from_module(file: File, module: Persistent) -> GeneratorFile:
             raise CheckpointError(
                 f"the layers of {file.path.name} are clamped to different bounds", actual=str(several)
             )
-    return GeneratorFile(file, "StyleGAN2-ADA of NVIDIA's form (G_ema)", _translated(state, _from_ada), clamp)
+    entry = next((f" ({name})" for name, item in _entries(file).items() if item is module), "")
+    return GeneratorFile(file, f"StyleGAN2-ADA of NVIDIA's form{entry}", _translated(state, _from_ada), clamp)
 
 
 _BUILT_HERE: Mapping[str, tuple[object, ...]] = {
@@ -358,6 +384,10 @@ def _check_kind(prefix: str, part: Persistent) -> None:
             )
 
 
+def _entries(file: File) -> Mapping[object, object]:
+    return file.value if isinstance(file.value, Mapping) else {}
+
+
 def _mapping(state: Mapping[str, object], name: str) -> Mapping[object, object]:
     value = state.get(name)
     return value if isinstance(value, Mapping) else {}
@@ -381,9 +411,23 @@ def _shape(state: State, key: str) -> tuple[int, ...]:
     return state[key].shape
 
 
+def _some(keys: Iterable[str]) -> str:
+    names = sorted(keys)
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "") if names else "none"
+
+
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape without dimensions of size one, in which the forms differ."""
     return tuple(size for size in shape if size != 1)
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and numbers: our own files know when they are damaged."""
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        digest.update(f"{key} {list(weights[key].shape)}".encode())
+        digest.update(weights[key].contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 # --- the mean latent, kept beside the file ------------------------------------------------------------------------

@@ -26,22 +26,17 @@ from maskedit.models.stylegan2 import StyleGAN2, blur, config_f_channels, upsamp
 from maskedit.models.stylegan2_files import generator_from_state
 from maskedit.protocols import Generator
 from tests.data import formula
+from tests.models.checkpoint_files import blur_kernel, rosinality_state, tiny_generator
 from tests.models.stylegan2_textbook import Textbook, blurred, up2
 
 DATA = Path(__file__).parents[1] / "data"
 
 
-def rosinality_state(keys: Mapping[str, list[int]]) -> dict[str, Tensor]:
-    """A full state dict with weights by formula, and the constants that the formula leaves alone."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    kernel = taps.outer(taps) / 64
-    state = {}
-    for key, shape in keys.items():
-        if key.endswith("kernel"):
-            state[key] = kernel * 4 if "upsample" in key else kernel
-        else:
-            state[key] = formula.fill(key, torch.zeros(shape), stylegan=True)
-    return state
+def by_formula(keys: Mapping[str, list[int]]) -> dict[str, Tensor]:
+    """A full state dict of rosinality's, with the constants that the formula leaves alone."""
+    constants = {key: blur_kernel() * 4 for key in keys if key.endswith("kernel")}
+    weights = {key: torch.zeros(shape) for key, shape in keys.items() if key not in constants}
+    return {key: formula.fill(key, weight, stylegan=True) for key, weight in weights.items()} | constants
 
 
 def close(actual: Tensor, expected: np.ndarray | Tensor, tolerance: float = 1e-4) -> None:
@@ -69,7 +64,7 @@ def compare(
     monkeypatch: pytest.MonkeyPatch, values: Mapping[str, np.ndarray], size: int, seed: int, every: int
 ) -> None:
     keys = json.loads((DATA / f"stylegan2_{size}.keys.json").read_text())
-    generator = generator_from_state(rosinality_state(keys))
+    generator = generator_from_state(by_formula(keys))
     w, b = torch.from_numpy(values["w"]).requires_grad_(), len(values["w"])
     noises = [formula.normal(seed + 1 + i, b, 1, *s).requires_grad_() for i, s in enumerate(generator.noise_shapes)]
     take_recorded_sides(monkeypatch, np.load(DATA / f"stylegan2_{size}_sides.npz"))
@@ -93,52 +88,17 @@ def test_1024_px_equals_the_reference(monkeypatch: pytest.MonkeyPatch, fixtures:
     compare(monkeypatch, np.load(fixtures / "stylegan2_1024.npz"), 1024, seed=2000, every=16)
 
 
-def small(**changes: object) -> StyleGAN2:
-    """A tiny trained-looking generator: no parameter is zero."""
-    sizes = {"resolution": 16, "latent_dim": 5, "channels": (6, 4, 3), "mapping_layers": 2, "z_dim": 7, **changes}
-    torch.manual_seed(3)
-    generator = StyleGAN2(**sizes)  # type: ignore[arg-type]
-    with torch.no_grad():
-        for parameter in generator.parameters():
-            if parameter.ndim < 2:
-                parameter.normal_(1, 0.3)
-    return generator
-
-
 def inputs(generator: StyleGAN2, b: int = 2, dtype: torch.dtype = torch.float32) -> tuple[Tensor, list[Tensor]]:
     random = torch.Generator().manual_seed(1)
     latent = torch.randn(b, *generator.latent_shape, generator=random).to(dtype)
     return latent, [torch.randn(b, 1, *s, generator=random).to(dtype) for s in generator.noise_shapes]
 
 
-def rosinality_names(generator: StyleGAN2) -> dict[str, Tensor]:
-    """The generator's synthesis weights under rosinality's names and in its shapes."""
-    state = {"input.input": generator.constant}
-    for i, conv in enumerate(generator.convs):
-        prefix = "conv1" if i == 0 else f"convs.{i - 1}"
-        state |= {
-            f"{prefix}.conv.weight": conv.weight[None],
-            f"{prefix}.conv.modulation.weight": conv.style.weight,
-            f"{prefix}.conv.modulation.bias": conv.style.bias,
-            f"{prefix}.noise.weight": conv.noise_strength,
-            f"{prefix}.activate.bias": conv.bias,
-        }
-    for i, to_rgb in enumerate(generator.to_rgbs):
-        prefix = "to_rgb1" if i == 0 else f"to_rgbs.{i - 1}"
-        state |= {
-            f"{prefix}.conv.weight": to_rgb.weight[None, :, :, None, None],
-            f"{prefix}.conv.modulation.weight": to_rgb.style.weight,
-            f"{prefix}.conv.modulation.bias": to_rgb.style.bias,
-            f"{prefix}.bias": to_rgb.bias[:, None, None],
-        }
-    return state
-
-
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("b", [1, 3])
 def test_values_and_gradients_equal_the_textbook_in_float64(b: int, frozen: bool) -> None:
-    generator = small().double()
-    reference = Textbook(rosinality_names(generator))
+    generator = tiny_generator().double()
+    reference = Textbook(rosinality_state(generator))
     parameters = [] if frozen else [p for n, p in generator.named_parameters() if not n.startswith("mapping")]
     if frozen:
         generator.freeze()
@@ -154,7 +114,7 @@ def test_values_and_gradients_equal_the_textbook_in_float64(b: int, frozen: bool
 
 
 def test_gradcheck() -> None:
-    generator = small(resolution=8, channels=(3, 2)).double().freeze()
+    generator = tiny_generator(resolution=8, channels=(3, 2)).double().freeze()
     latent, noises = inputs(generator, 2, torch.float64)
     leaves = [latent.requires_grad_(), *(noise.requires_grad_() for noise in noises)]
     assert torch.autograd.gradcheck(lambda w, *n: generator.synthesize(w, n), leaves, fast_mode=True)
@@ -162,7 +122,7 @@ def test_gradcheck() -> None:
 
 def test_second_derivatives_reach_the_weights() -> None:
     """Path-length regularisation needs them while training."""
-    generator = small()
+    generator = tiny_generator()
     latent, noises = inputs(generator)
     image = generator.synthesize(latent.requires_grad_(), noises)
     (slope,) = torch.autograd.grad((image * torch.randn_like(image)).sum(), latent, create_graph=True)
@@ -187,7 +147,7 @@ def test_config_f_is_the_published_one() -> None:
 
 
 def test_a_batch_equals_its_singles() -> None:
-    generator = small().double().freeze()
+    generator = tiny_generator().double().freeze()
     latent, noises = inputs(generator, 3, torch.float64)
     together = generator.synthesize(latent, noises)
     for i in range(3):
@@ -196,7 +156,7 @@ def test_a_batch_equals_its_singles() -> None:
 
 
 def test_no_noise_is_zero_noise() -> None:
-    generator = small().freeze()
+    generator = tiny_generator().freeze()
     latent, noises = inputs(generator)
     zeros = [torch.zeros_like(noise) for noise in noises]
     torch.testing.assert_close(generator.synthesize(latent), generator.synthesize(latent, zeros))
@@ -204,7 +164,7 @@ def test_no_noise_is_zero_noise() -> None:
 
 
 def test_checkpointing_changes_no_number() -> None:
-    plain, again = small().freeze(), small(checkpointed=True).freeze()
+    plain, again = tiny_generator().freeze(), tiny_generator(checkpointed=True).freeze()
     latent, noises = inputs(plain)
     leaves = [latent.requires_grad_(), *(noise.requires_grad_() for noise in noises)]
     first, second = plain.synthesize(latent, noises), again.synthesize(latent, noises)
@@ -214,14 +174,14 @@ def test_checkpointing_changes_no_number() -> None:
 
 
 def test_channels_last_weights_change_little() -> None:
-    generator = small().freeze()
+    generator = tiny_generator().freeze()
     latent, noises = inputs(generator)
     before = generator.synthesize(latent, noises)
     torch.testing.assert_close(generator.to(memory_format=torch.channels_last).synthesize(latent, noises), before)
 
 
 def test_bfloat16_autocast_stays_near_and_returns_float32() -> None:
-    generator = small(resolution=32, channels=(16, 16, 8, 8)).freeze()
+    generator = tiny_generator(resolution=32, channels=(16, 16, 8, 8)).freeze()
     latent, noises = inputs(generator)
     latent.requires_grad_()
     exact = generator.synthesize(latent, noises)
@@ -236,18 +196,18 @@ def test_bfloat16_autocast_stays_near_and_returns_float32() -> None:
 
 def test_clamp_bounds_the_features() -> None:
     """The clamp acts on features, after the rectifier's gain, and on what each layer adds to the picture."""
-    generator = small(clamp=0.5).freeze()
+    generator = tiny_generator(clamp=0.5).freeze()
     latent, noises = inputs(generator)
     seen: list[Tensor] = []
     for layer in generator.convs:
         layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))  # type: ignore[attr-defined]
     image = generator.synthesize(latent, noises)
     assert max(x.abs().max() for x in seen).item() == pytest.approx(0.5 * math.sqrt(2))
-    assert not torch.allclose(image, small().freeze().synthesize(latent, noises))
+    assert not torch.allclose(image, tiny_generator().freeze().synthesize(latent, noises))
 
 
 def test_freezing_follows_newly_loaded_weights() -> None:
-    generator, other = small().freeze(), small()
+    generator, other = tiny_generator().freeze(), tiny_generator()
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.5)
@@ -257,27 +217,28 @@ def test_freezing_follows_newly_loaded_weights() -> None:
 
 
 def test_training_after_freezing_uses_the_trained_weights() -> None:
-    generator = small().freeze().requires_grad_()
+    generator = tiny_generator().freeze().requires_grad_()
     latent, noises = inputs(generator)
     with torch.no_grad():
         generator.convs[1].weight[0].mul_(3)
         generator.convs[1].weight[:, 0].mul_(3)
-    reference = Textbook(rosinality_names(generator))
+    reference = Textbook(rosinality_state(generator))
     torch.testing.assert_close(generator.synthesize(latent, noises), reference(latent, noises) * 0.5 + 0.5)
 
 
 def test_what_is_frozen_is_saved_no_more_than_the_weights() -> None:
-    assert small().freeze().state_dict().keys() == small().state_dict().keys()
+    assert tiny_generator().freeze().state_dict().keys() == tiny_generator().state_dict().keys()
 
 
 def test_mapping_ignores_the_length_of_z() -> None:
-    generator = small()
+    generator = tiny_generator()
     z = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(generator.map(3 * z), generator.map(z))
 
 
 def test_mean_latent_is_the_mean_of_mapped_codes_and_comes_from_the_seed() -> None:
-    generator = small().eval()
+    generator = tiny_generator().eval()
+    generator.latent_average = None
     with torch.no_grad():
         random = torch.Generator().manual_seed(5)
         z = torch.cat([torch.randn(count, 7, generator=random) for count in (1000, 1000, 500)])
@@ -289,7 +250,7 @@ def test_mean_latent_is_the_mean_of_mapped_codes_and_comes_from_the_seed() -> No
 
 
 def test_truncation_moves_towards_the_mean() -> None:
-    generator = small().freeze()
+    generator = tiny_generator().freeze()
     generator.latent_average = torch.arange(5.0)
     z = torch.randn(2, 7, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(generator.map(z, truncation=0.0), generator.latent_average.expand(2, 6, 5))
@@ -315,12 +276,12 @@ def test_resampling_equals_zero_insertion(c: int, h: int, w: int) -> None:
 )
 def test_impossible_sizes_are_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        small(**changes)
+        tiny_generator(**changes)
 
 
 @pytest.mark.unhooked
 def test_wrong_shapes_are_refused_with_a_hint() -> None:
-    generator = small().freeze()
+    generator = tiny_generator().freeze()
     latent, noises = inputs(generator)
     with pytest.raises(InputError, match=r"expected \[b, 6, 5\]; got \[6, 5\].*latent\[None\]"):
         generator.synthesize(latent[0])
