@@ -124,8 +124,8 @@ class Blend:
             raise InputError(
                 "unknown source of the mask", expected="'original' or 'generated'", actual=repr(self.target_from)
             )
-        if self.softness < 0:
-            raise InputError("softness is negative", expected="0 or more pixels", actual=str(self.softness))
+        if not isinstance(self.softness, int) or self.softness < 0:
+            raise InputError("softness is not a width", expected="0 or more whole pixels", actual=str(self.softness))
         if self.since is not None and self.kind != "change":
             raise InputError("only the change has a beginning", expected="since=None", actual=repr(self.since))
 

@@ -62,7 +62,7 @@ class Change:
 Event: TypeAlias = Callable[[Moment], Change | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GrowTarget:
     """Look where the target region now is, and let the masks of the next steps give way (Eq. 7-8).
 
@@ -77,6 +77,9 @@ class GrowTarget:
     def __call__(self, moment: Moment) -> Change:
         regions = moment.problem.regions if self.regions is None else self.regions
         return Change(grown=moment.view.region(*regions).detach())
+
+    def __repr__(self) -> str:
+        return f"GrowTarget({self.regions or ''})"
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,9 @@ class Term(nn.Module):
     def __add__(self, other: "Term | Objective") -> "Objective":
         return Objective([self]) + other
 
+    def __radd__(self, nothing: int) -> "Objective":
+        return Objective([self])  # sum() begins with 0
+
     def _with(self, name: str, weight: Rate) -> "Term":
         asks = self.asks
         return Term(
@@ -190,6 +193,9 @@ class Objective(nn.Module):
     def __add__(self, other: "Term | Objective") -> "Objective":
         return Objective([*self, *([other] if isinstance(other, Term) else other)])
 
+    def __radd__(self, nothing: int) -> "Objective":
+        return self  # sum() begins with 0
+
     def __mul__(self, factor: Rate) -> "Objective":
         return Objective([factor * term for term in self])
 
@@ -215,6 +221,12 @@ class _Product:
 
 
 def _product(first: Rate, second: Rate) -> Rate:
+    if isinstance(second, nn.Module) or not (callable(second) or isinstance(second, int | float)):
+        raise InputError(
+            "a term is weighted by something else than a weight",
+            expected="a number, or a function of the step",
+            actual=type(second).__name__,
+        )
     if not callable(first) and not callable(second):
         return float(first) * float(second)
     if first == 1.0 or second == 1.0:

@@ -16,7 +16,7 @@ from maskedit.protocols import Classifier, Encoder, Generator, LatentDistributio
 from maskedit.types import Image, Latent, NoiseMap
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Problem:
     """One batch of images to edit, and the models to edit them with.
 
@@ -51,6 +51,13 @@ class Problem:
         _check_names("region", regions, self.models.parser, "parser")
         self._check_start()
 
+    def __repr__(self) -> str:
+        start = self.start if isinstance(self.start, str) else "a given latent"
+        edits = ", ".join(self.attributes) or "nothing by name"
+        target = ", ".join(self.regions) or "no region"
+        size = self.models.generator.resolution
+        return f"Problem({len(self.image)} x {size} px, editing {edits} in {target}, start {start})"
+
     @property
     def regions(self) -> tuple[str, ...]:
         """The regions that may change."""
@@ -76,9 +83,14 @@ class Problem:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the images, the start, the names and the models' weights: which run this is."""
+        """SHA-256 of the images, the start, the names and the models' weights: which run this is.
+
+        Of a model that is no ``nn.Module`` only its class is known.
+        """
         digest = hashlib.sha256(repr((self.attributes, self.target)).encode())
-        for tensor in (self.image, self.start, self.models.mean_latent):
+        latents = self.models.latents
+        where = () if latents is None else (latents.mean, latents.components, latents.deviations)
+        for tensor in (self.image, self.start, self.models.mean_latent, *where):
             digest.update(_bytes(tensor) if isinstance(tensor, Tensor) else repr(tensor).encode())
         models: tuple[object, ...] = (self.models.generator, self.models.parser)
         for model in (*models, self.models.classifier, self.models.encoder):
@@ -127,7 +139,7 @@ def _check_models(models: Models) -> None:
             raise InputError(
                 f"{type(model).__name__} is not a {name}",
                 expected=f"an object with {', '.join(needs)}",
-                hint="docs/models.md shows how to plug a model in.",
+                hint="docs/plugging.md shows how to plug a model in.",
             )
     latents = models.latents
     if latents is not None:
@@ -156,6 +168,13 @@ def _check_image(image: Tensor, resolution: int) -> None:
         actual = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
         raise InputError(
             "image is not a picture", expected=wanted, actual=actual, hint="Divide bytes by 255: x.float() / 255."
+        )
+    if image.dtype not in (torch.float32, torch.float64):
+        raise InputError(
+            "image is of half precision",
+            expected="float32 or float64: latents and losses are kept in the image's type",
+            actual=str(image.dtype),
+            hint="Convert it with x.float(); let the models work in half precision by themselves.",
         )
     if image.ndim != 4 or image.shape[0] == 0 or tuple(image.shape[1:]) != (3, resolution, resolution):
         raise InputError(

@@ -10,7 +10,7 @@ from torch import Tensor
 from maskedit.types import Image, Latent, Mask, NoiseMap, PerSample
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class History:
     """Every term's value at every step; NaN where an image was not moving.
 
@@ -26,8 +26,11 @@ class History:
     total: Float[Tensor, "b t"]
     stages: tuple[tuple[str, int], ...]
 
+    def __repr__(self) -> str:
+        return f"History({', '.join(f'{name}: {steps} steps' for name, steps in self.stages)}; {', '.join(self.raw)})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The end of a run.
 
@@ -58,6 +61,9 @@ class Result:
     seeds: tuple[int, ...]
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"Result({len(self.image)} images, {self.seconds:.1f} s, {self.history!r}, status {self.status})"
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -87,9 +93,9 @@ class Step:
     raw: Mapping[str, PerSample]
     weighted: Mapping[str, PerSample]
     total: PerSample
-    image: Image | None
-    latent: Latent
-    noises: tuple[NoiseMap, ...]
+    image: Image | None = field(repr=False)
+    latent: Latent = field(repr=False)
+    noises: tuple[NoiseMap, ...] = field(repr=False)
     active: Bool[Tensor, " b"]
     seconds: float
     _save: Callable[["Step", str | os.PathLike[str]], None] = field(repr=False)

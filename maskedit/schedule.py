@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -103,14 +103,17 @@ class Stage:
     def __post_init__(self) -> None:
         if not self.name or "." in self.name:
             raise InputError("a stage's name cannot be used", expected="a word without dots", actual=repr(self.name))
-        if self.steps < 1:
-            raise InputError(f"stage {self.name!r} has no steps", expected="at least 1", actual=str(self.steps))
+        where = f"stage {self.name!r}"
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(
+                f"{where} has no number of steps", expected="a whole number from 1", actual=str(self.steps)
+            )
         if isinstance(self.objective, Term):
             object.__setattr__(self, "objective", Objective([self.objective]))
         if not isinstance(self.vary, LatentVariable | NoiseVariable | Unchanged):
-            object.__setattr__(self, "vary", tuple(self.vary))
-        for events in ("on_enter", "before_backward", "after_step"):
-            object.__setattr__(self, events, tuple(getattr(self, events)))
+            object.__setattr__(self, "vary", _variables(where, self.vary))
+        for when in ("on_enter", "before_backward", "after_step"):
+            object.__setattr__(self, when, _events(f"{when} of {where}", getattr(self, when)))
         known = ("total", *self.terms.names)
         if self.stop is not None and self.stop.of not in known:
             raise InputError(
@@ -250,6 +253,30 @@ def _blend_regions(blend: Blend | None, problem: Problem) -> tuple[str, ...]:
 
 
 _NAME_TARGET = "Name attributes or target regions: Problem(..., target=['hair'])."
+
+
+def _variables(where: str, vary: object) -> tuple[Variable, ...]:
+    variables = tuple(vary) if isinstance(vary, Iterable) else (vary,)
+    kinds = [type(variable) for variable in variables]
+    if not kinds or any(kinds.count(kind) > 1 or kind not in (LatentVariable, NoiseVariable) for kind in kinds):
+        raise InputError(
+            f"{where} cannot vary that",
+            expected="latent(...), noise(...), one of each in a list, or unchanged()",
+            actual=repr(vary),
+            hint="One latent() moves several layers: latent(layers=[0, 1]).",
+        )
+    return cast(tuple[Variable, ...], variables)
+
+
+def _events(where: str, events: object) -> tuple[Event, ...]:
+    if not isinstance(events, Iterable) or any(isinstance(e, type) or not callable(e) for e in events):
+        raise InputError(
+            f"{where} is not a list of events",
+            expected="callables, such as [GrowTarget()]",
+            actual=repr(events),
+            hint="An event is an instance, in a list." if isinstance(events, Iterable) else "Write [event].",
+        )
+    return tuple(events)
 
 
 def _extras(stage: Stage) -> list[str]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, MappingProxyType
 
 import torch
@@ -93,6 +94,9 @@ def run(
     """
     if save_every < 1:
         raise InputError("save_every is a number of steps", expected="at least 1", actual=str(save_every))
+    folder = Path(save or ".").parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(f"the run cannot be saved to {save}", expected="a folder that exists and can be written to")
     this = _Run(problem, schedule, seeds=seeds, deterministic=deterministic, resume=resume)
     interrupted = False
     try:
@@ -127,8 +131,8 @@ class _Run:
     ) -> None:
         schedule.check(problem)
         batch = len(problem.image)
-        if seeds is not None and len(seeds) != batch:
-            raise InputError("one seed for each image", expected=str(batch), actual=str(len(seeds)))
+        if seeds is not None and (isinstance(seeds, int) or len(seeds) != batch):
+            raise InputError("one seed for each image", expected=f"a list of {batch}", actual=repr(seeds))
         self.problem, self.schedule, self.deterministic = problem, schedule, deterministic
         if resume is None:
             self.state = states.begin(problem, tuple(seeds or (0,) * batch))
@@ -298,6 +302,8 @@ class _Run:
             )
             if change is None:
                 return
+            if not isinstance(change, Change):
+                raise RunError(f"{event!r} returned no change", expected="a Change or None", actual=repr(change))
             self._check(event, change)
             if change.grown is not None:
                 state.grown = _where(moving, change.grown, state.grown)

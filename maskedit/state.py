@@ -7,7 +7,7 @@ nothing that could run.
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,8 @@ def save(state: State, path: str | os.PathLike[str], problem: Problem, schedule:
     """Write a state to one file, atomically.
 
     Raises:
-        CheckpointError: if an optimiser remembers something that is neither a tensor nor a plain value.
+        CheckpointError: if the file cannot be written, or an optimiser remembers something that is neither a
+            tensor nor a plain value.
     """
     tensors: dict[str, Tensor] = {
         "latent": state.latent,
@@ -147,17 +148,16 @@ def save(state: State, path: str | os.PathLike[str], problem: Problem, schedule:
         base = moving.base()
         if base is not None:
             tensors[f"moving.{j}.base"] = base
-        flat = [p for image in moving.parameters for p in image]
-        tensors |= {f"moving.{j}.parameter.{k}": p.detach() for k, p in enumerate(flat)}
-        for k, memory in moving.optimizer.state_dict()["state"].items():
-            for name, value in memory.items():
+        for key, parameter, optimizer in _parameters(moving, j):
+            tensors[key] = parameter.detach()
+            for name, value in optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):
-                    tensors[f"moving.{j}.optimizer.{k}.{name}"] = value
+                    tensors[f"{key}.{name}"] = value
                 elif value is None or isinstance(value, bool | int | float | str):
-                    scalars[f"{j}.{k}.{name}"] = value
+                    scalars[f"{key}.{name}"] = value
                 else:
                     raise CheckpointError(
-                        f"{type(moving.optimizer).__name__} remembers {name!r}, which cannot be saved",
+                        f"{type(optimizer).__name__} remembers {name!r}, which cannot be saved",
                         expected="tensors and plain values",
                         actual=type(value).__name__,
                     )
@@ -181,11 +181,15 @@ def save(state: State, path: str | os.PathLike[str], problem: Problem, schedule:
     content = safetensors.torch.save(whole, {"format": FORMAT, "facts": json.dumps(facts)})
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"the run cannot be saved to {path}", actual=error.strerror or str(error)) from None
 
 
 def load(path: str | os.PathLike[str], problem: Problem, schedule: Schedule) -> State:
@@ -246,24 +250,24 @@ def _restore(moving: Moving, j: int, tensors: Mapping[str, Tensor], scalars: Map
     base = moving.base()
     if base is not None:
         base.copy_(tensors[f"moving.{j}.base"])
-    with torch.no_grad():
-        for k, parameter in enumerate(p for image in moving.parameters for p in image):
-            parameter.copy_(tensors[f"moving.{j}.parameter.{k}"])
-    # By hand: the optimiser's own load_state_dict would cast what it remembers to the parameters' type.
-    parameters = [p for image in moving.parameters for p in image]
-    memory: dict[int, dict[str, Any]] = {}
-    prefix = f"moving.{j}.optimizer."
-    for name, tensor in tensors.items():
-        if name.startswith(prefix):
-            index, key = name.removeprefix(prefix).split(".", 1)
-            # Torch keeps step counts, which are single numbers, on the CPU.
-            memory.setdefault(int(index), {})[key] = tensor.cpu() if tensor.ndim == 0 else tensor
-    for name, value in scalars.items():
-        owner, index, key = name.split(".", 2)
-        if owner == str(j):
-            memory.setdefault(int(index), {})[key] = value
-    for k, remembered in memory.items():
-        moving.optimizer.state[parameters[k]] = remembered
+    for key, parameter, optimizer in _parameters(moving, j):
+        with torch.no_grad():
+            parameter.copy_(tensors[key])
+        # By hand: the optimiser's own load_state_dict would cast what it remembers to the parameter's type.
+        memory = {name.removeprefix(f"{key}."): v for name, v in scalars.items() if name.startswith(f"{key}.")}
+        for name, tensor in tensors.items():
+            if name.startswith(f"{key}."):
+                # Torch keeps step counts, which are single numbers, on the CPU.
+                memory[name.removeprefix(f"{key}.")] = tensor.cpu() if tensor.ndim == 0 else tensor
+        if memory:
+            optimizer.state[parameter] = memory
+
+
+def _parameters(moving: Moving, j: int) -> Iterator[tuple[str, Tensor, torch.optim.Optimizer]]:
+    """Each parameter of a variable in motion, with its name in the file and its optimiser."""
+    for image, (parameters, optimizer) in enumerate(zip(moving.parameters, moving.optimizers, strict=True)):
+        for k, parameter in enumerate(parameters):
+            yield f"moving.{j}.image.{image}.{k}", parameter, optimizer
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,7 +3,7 @@
 >>> 2.0 * preserve("skin") + 0.005 * attribute("smiling")
 Objective(
   (preserve): 2 x MaskedMSE(normalize='image') of skin
-  (smiling): 0.005 x SemanticKL(smoothing=[0.05]) of smiling = 1
+  (smiling): 0.005 x SemanticKL(smoothing=0.05) of smiling = 1
 )
 """
 
@@ -97,12 +97,12 @@ def attribute(
             labels = torch.cat([labels, view.original.logits(*held).sigmoid()], dim=1)
         return logits, labels
 
-    epsilons = [*_one_each(smoothing, wanted, "smoothing"), *(0.0 for _ in held)]
+    each = [*_one_each(smoothing, wanted, "smoothing"), *(0.0 for _ in held)]
     about = [f"{name} = {value:g}" for name, value in zip(wanted, targets, strict=True)]
     about += [f"{name} held" for name in held]
     return Term(
         "+".join(wanted),
-        SemanticKL(smoothing=epsilons),
+        SemanticKL(smoothing=each[0] if len(set(each)) == 1 else each),
         reads=reads,
         attributes=wanted + held,
         about=", ".join(about),

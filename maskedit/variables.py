@@ -1,7 +1,7 @@
 """What a stage may change: the latent, the noise maps, or nothing new.
 
-Each image has parameters of its own, so that an optimiser, whichever it is, cannot mix the images of a
-batch, and an image that has stopped is simply not stepped.
+Each image has parameters and an optimiser of its own, so that nothing can mix the images of a batch, not
+even an optimiser with statistics over all its parameters, and an image that has stopped is not stepped.
 """
 
 import inspect
@@ -120,7 +120,7 @@ class Moving:
     Attributes:
         variable: what it moves, and how fast.
         parameters: for each image, its tensors.
-        optimizer: over all of them.
+        optimizers: one for each image, over its tensors.
     """
 
     moves: str
@@ -128,11 +128,11 @@ class Moving:
     def __init__(self, variable: Variable, parameters: list[list[Tensor]]) -> None:
         self.variable = variable
         self.parameters = [[nn.Parameter(p.detach().clone()) for p in image] for image in parameters]
-        self.optimizer = variable.optimizer([p for image in self.parameters for p in image], lr=at(variable.lr, 0))
-        required = [p for p in inspect.signature(self.optimizer.step).parameters.values() if p.default is p.empty]
-        if required:
+        self.optimizers = [variable.optimizer(list(image), lr=at(variable.lr, 0)) for image in self.parameters]
+        first = self.optimizers[0]
+        if any(p.default is p.empty for p in inspect.signature(first.step).parameters.values()):
             raise InputError(
-                f"{type(self.optimizer).__name__} cannot be used",
+                f"{type(first).__name__} cannot be used",
                 expected="an optimiser whose step() needs no closure",
                 hint="Evaluating a closure several times would be several steps; choose Adam, SGD, RMSprop, ...",
             )
@@ -151,13 +151,13 @@ class Moving:
 
     def step(self, step: int, active: Sequence[bool]) -> None:
         """One step of the optimiser, for the images that are active."""
-        for image, moves in zip(self.parameters, active, strict=True):
-            for parameter in image:
-                parameter.grad = parameter.grad if moves else None
-        for group in self.optimizer.param_groups:
-            group["lr"] = at(self.variable.lr, step)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        rate = at(self.variable.lr, step)
+        for optimizer, moves in zip(self.optimizers, active, strict=True):
+            if moves:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
 
     def latent(self) -> Latent | None:
         """The latent that the parameters say, if they say one."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from maskedit.errors import InputError
+from maskedit.errors import InputError, RunError
 from maskedit.protocols import LatentDistribution, Models
 from maskedit.types import Image, Latent, Logits, Mask, NoiseMap, Regions
 
@@ -71,12 +71,20 @@ class Shown:
     @cached_property
     def _parsed(self) -> Regions:
         assert self._models.parser is not None  # the schedule was checked against the problem
-        return self._models.parser.parse(self.image, self._reads.regions)
+        names, batch = self._reads.regions, len(self.image)
+        parsed = self._models.parser.parse(self.image, names)
+        if parsed.ndim != 4 or parsed.shape[:2] != (batch, len(names)):
+            raise _misanswer("parser", names, f"[{batch}, {len(names)}, h, w]", parsed)
+        return parsed
 
     @cached_property
     def _classified(self) -> Logits:
         assert self._models.classifier is not None
-        return self._models.classifier.classify(self.image, self._reads.attributes)
+        names, batch = self._reads.attributes, len(self.image)
+        logits = self._models.classifier.classify(self.image, names)
+        if tuple(logits.shape) != (batch, len(names)):
+            raise _misanswer("classifier", names, f"[{batch}, {len(names)}]", logits)
+        return logits
 
 
 class Start:
@@ -117,7 +125,14 @@ class View(Shown):
     @cached_property
     def image(self) -> Image:  # drawn when first read
         """The generated picture ``[b, 3, R, R]``."""
-        return self._models.generator.synthesize(self.latent, self.noises)
+        image = self._models.generator.synthesize(self.latent, self.noises)
+        if image.shape != self.original.image.shape:
+            raise RunError(
+                "the generator's picture is not of the size that it says",
+                expected=str(list(self.original.image.shape)),
+                actual=str(list(image.shape)),
+            )
+        return image
 
     @property
     def drawn(self) -> bool:
@@ -133,14 +148,34 @@ class View(Shown):
 
 
 def see_original(models: Models, reads: Reads, image: Image) -> Shown:
-    """The input as the models see it, once and without gradient."""
+    """The input as the models see it, once and without gradient.
+
+    Raises:
+        RunError: if the parser's regions are not probabilities, or a model answers more than it was asked.
+    """
     original = Shown(models=models, reads=reads, image=image.detach())
     with torch.no_grad():
         if reads.regions:
-            original.native_region(*reads.regions)
+            low, high = original._parsed.aminmax()
+            if low < -1e-3 or high > 1 + 1e-3:
+                raise RunError(
+                    "the parser's regions are not probabilities",
+                    expected="values in [0, 1]",
+                    actual=f"values from {low:.3g} to {high:.3g}",
+                    hint="Logits need a softmax over the regions.",
+                )
         if reads.attributes:
             original.logits(*reads.attributes)
     return original
+
+
+def _misanswer(role: str, names: tuple[str, ...], expected: str, answer: Tensor) -> RunError:
+    return RunError(
+        f"the {role} was asked for {', '.join(names)}",
+        expected=expected,
+        actual=str(list(answer.shape)),
+        hint="It must answer with the names that it is asked for, in their order.",
+    )
 
 
 def _resize(mask: Mask, size: torch.Size) -> Float[Tensor, "b 1 H W"]:
@@ -154,8 +189,8 @@ def _resize(mask: Mask, size: torch.Size) -> Float[Tensor, "b 1 H W"]:
 def _position(name: str, names: tuple[str, ...], kind: str) -> int:
     if name not in names:
         raise InputError(
-            f"a term reads the {kind} {name!r} without declaring it",
+            f"the {kind} {name!r} is read, but no term or event of the stage declares it",
             expected=f"one of {', '.join(names) or 'none'}",
-            hint=f"Declare it on the term: Term(..., {kind}s=[{name!r}]).",
+            hint=f"Declare it: Term(..., {kind}s=[{name!r}]).",
         )
     return names.index(name)

@@ -155,7 +155,7 @@ def test_regions_are_resized_to_the_picture():
         (lambda: me.latent(layers=[-1]), "no layer"),
         (lambda: me.latent(layers=[0], components=2), "layers or components"),
         (lambda: me.latent(components=0), "no component"),
-        (lambda: me.Stage("a", 0, me.preserve("skin"), vary=me.latent()), "no steps"),
+        (lambda: me.Stage("a", 0, me.preserve("skin"), vary=me.latent()), "no number of steps"),
         (lambda: me.Stage("a.b", 1, me.preserve("skin"), vary=me.latent()), "without dots"),
         (
             lambda: me.Stage("a", 1, me.preserve("skin"), vary=me.latent(), stop=me.Plateau(of="smile")),
@@ -170,7 +170,7 @@ def test_regions_are_resized_to_the_picture():
             ),
             "one of a",
         ),
-        (lambda: me.Blend(softness=-1), "negative"),
+        (lambda: me.Blend(softness=-1), "0 or more whole pixels"),
         (lambda: me.Blend(since="fit"), "only the change"),
         (lambda: me.target_regions(["beard"]), "no region is known for.*'beard'"),
     ],
@@ -202,8 +202,8 @@ def test_a_schedule_prints_as_a_table_of_everything_that_it_does():
         "stops when total gains < 0.001 in 9 steps",
         "unchanged",
         "fade",
-        "SemanticKL(smoothing=[0.05]) of smiling = 1",
-        "after each step: GrowTarget(regions=None)",
+        "SemanticKL(smoothing=0.05) of smiling = 1",
+        "after each step: GrowTarget()",
         "noise (Adam, lr 0.1) + latent (Adam, lr ",
         "3 components",
         "keeps the best step",
@@ -375,3 +375,78 @@ def test_the_global_recipe_runs():
     result = me.run(this, schedule)
     assert set(result.history.raw) == {"edit.perceptual", "edit.pale_skin", "detail.preserve", "detail.white_noise"}
     assert result.history.raw["edit.perceptual"].isfinite().all()
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: me.preserve("skin") * me.attribute("smiling"), "a function of the step; got Term"),
+        (lambda: me.preserve("skin") * "2", "got str"),
+        (lambda: me.Blend(softness=1.5), "whole pixels"),
+        (lambda: me.Stage("a", 2.5, me.preserve("skin"), vary=me.latent()), "whole number.*2.5"),
+        (lambda: me.Stage("a", 1, me.preserve("skin"), vary="latent"), "cannot vary that.*'latent'"),
+        (lambda: me.Stage("a", 1, me.preserve("skin"), vary=[]), r"cannot vary that.*\[\]"),
+        (
+            lambda: me.Stage("a", 1, me.preserve("skin"), vary=[me.latent(layers=[0]), me.latent(layers=[1])]),
+            "several layers",
+        ),
+        (lambda: me.Stage("a", 1, me.preserve("skin"), vary=me.latent(), after_step=me.GrowTarget()), r"\[event\]"),
+        (lambda: me.Stage("a", 1, me.preserve("skin"), vary=me.latent(), after_step=[me.GrowTarget]), "an instance"),
+        (lambda: me.Problem(toys.models(), toys.pictures(1).bfloat16()), r"x.float\(\)"),
+        (lambda: me.steps(without(), plain(), seeds=3), "a list of 1; got 3"),
+        (lambda: me.run(without(), plain(), save="no/such/folder/run"), "cannot be saved to no/such"),
+    ],
+)
+def test_nonsense_is_refused_before_any_work(make, says):
+    with pytest.raises(me.InputError, match=says):
+        make()
+
+
+def plain() -> me.Schedule:
+    return me.Schedule(me.Stage("fit", 2, me.preserve("skin"), vary=me.latent()))
+
+
+def test_terms_can_be_summed():
+    terms = [me.preserve("skin"), me.attribute("smiling")]
+    assert sum(terms).names == ("preserve", "smiling")
+    assert sum([terms[0] + terms[1]]).names == ("preserve", "smiling")
+
+
+def test_what_users_see_prints_in_a_line():
+    this = me.Problem(toys.models(), toys.pictures(2), attributes=["smiling"])
+    assert repr(this) == "Problem(2 x 16 px, editing smiling in mouth, start mean)"
+    step = next(iter(me.steps(this, plain())))
+    assert "image=" not in repr(step)
+    text = repr(step.result())
+    assert text.startswith("Result(2 images, ")
+    assert "History(fit: 1 steps; fit.preserve)" in text
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (
+            {"parser": lambda p: lambda image, regions: p(image, p.__self__.regions)},
+            r"parser was asked for skin; exp.*3",
+        ),
+        ({"parser": lambda p: lambda image, regions: p(image, regions).log()}, "not probabilities.*softmax"),
+        (
+            {"classifier": lambda c: lambda image, names: c(image, c.__self__.attributes)},
+            r"classifier was asked for smiling.*\[1, 1\].*\[1, 3\]",
+        ),
+        ({"classifier": lambda c: lambda image, names: c(image, names)[:, 0]}, r"\[1, 1\]; got \[1\]"),
+        ({"generator": lambda g: lambda latent, noises: g(latent, noises)[..., :8]}, r"16, 16\].*16, 8\]"),
+    ],
+)
+def test_models_that_answer_something_else_are_named(broken, says):
+    trio = toys.models()
+    for role, wrap in broken.items():
+        model = getattr(trio, role)
+        method = {"parser": "parse", "classifier": "classify", "generator": "synthesize"}[role]
+        setattr(model, method, wrap(getattr(model, method)))
+    objective = me.preserve("skin") + me.attribute("smiling")
+    schedule = me.Schedule(me.Stage("fit", 1, objective, vary=me.latent()), blend=me.Blend(preserve=()))
+    with pytest.raises(me.RunError, match=says):
+        list(me.steps(me.Problem(trio, toys.pictures(1)), schedule))
