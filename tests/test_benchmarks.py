@@ -1,0 +1,50 @@
+"""The benchmarks compare like with like, and their commands run."""
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import roofline, workload
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("stage", workload.STAGES)
+def test_the_port_takes_the_same_steps(stage: str) -> None:
+    """The first objective and gradients are equal; so are, nearly, the objectives after steps of Adam."""
+    totals, gradients = [], []
+    for variant in ("ours", "naive"):
+        problem = workload.problem(16, 2, stage, narrower=16, dtype=torch.float64)
+        made: list[workload.FirstGradient] = []
+        totals.append(torch.stack(list(islice(workload.steps(variant, problem, stage, made), 3))))
+        gradients.append(workload.first_gradient(made, batch=2))
+    assert gradients[0].shape == gradients[1].shape
+    assert gradients[1].norm() > 0
+    torch.testing.assert_close(totals[0][0], totals[1][0], rtol=1e-9, atol=0)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-6, atol=1e-9 * gradients[1].abs().max().item())
+    torch.testing.assert_close(totals[0], totals[1], rtol=1e-5, atol=0)
+    assert not torch.equal(totals[0][0], totals[0][2])
+
+
+def test_roofline_counts_the_networks_convolutions() -> None:
+    """By hand: 4 px 3x3 and ToRGB; the transposed one from 4 px; 8 px 3x3 and ToRGB; forward and backward."""
+    macs = 9 * 5 * 5 * 16 + 3 * 5 * 16 + 9 * 5 * 2 * 16 + 9 * 2 * 2 * 64 + 3 * 2 * 64
+    assert roofline.operations([5, 2], batch=3) == 3 * 2 * 2 * macs
+
+
+def test_iteration_writes_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    options = "--size 64 --stage fit --dtype float32 --allocator kept --narrower 16 --repeats 1 --seconds 0"
+    command = [sys.executable, "benchmarks/iteration.py", *options.split(), "--json", str(file)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    (row,) = json.loads(file.read_text())["rows"]
+    asked = "stage size dtype batch seconds naive_seconds ratio roofline_ratio peak_bytes naive_peak_bytes"
+    assert set(asked.split()) <= row.keys()
+    assert row["ratio"] == pytest.approx(row["naive_seconds"] / row["seconds"])
+    assert row["objective_difference"] < 1e-4
+    assert list(tmp_path.iterdir()) == [file]
