@@ -2,6 +2,7 @@
 
 from maskedit.photo.align import Alignment, align, crop
 from maskedit.photo.files import read, write
+from maskedit.photo.find import Finder, find_face, find_faces
 from maskedit.photo.paste import paste
 
-__all__ = ["Alignment", "align", "crop", "paste", "read", "write"]
+__all__ = ["Alignment", "Finder", "align", "crop", "find_face", "find_faces", "paste", "read", "write"]

@@ -19,7 +19,7 @@ def paste(
     mask: Float[Tensor, "1 1 _ _"],
     *,
     fitted: Square | None = None,
-    fade: float = 0.04,
+    fade: float | int = 0.04,
 ) -> Photo:
     """Put an edited square back. Where the mask is zero, the photo keeps its very bits.
 
@@ -67,7 +67,7 @@ def paste(
     return result
 
 
-def border_fade(size: int, share: float) -> Mask:
+def border_fade(size: int, share: float | int) -> Mask:
     """A mask ``[1, 1, size, size]`` that rises smoothly from the border, to one at ``share`` of the side."""
     if share <= 0:
         return torch.ones(1, 1, size, size)
