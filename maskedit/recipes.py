@@ -13,7 +13,7 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor
 
-from maskedit.attributes import HAIR_SHAPES, target_regions
+from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES, target_regions
 from maskedit.blend import Blend
 from maskedit.events import GrowTarget, NormalizeNoise, RedrawNoise
 from maskedit.objective import Objective
@@ -134,12 +134,12 @@ def plausible(
     attributes: str | Sequence[str],
     *,
     target: float | int | Sequence[float | int] = 1.0,
-    smoothing: float | int | Sequence[float | int] = 0.05,
+    smoothing: float | int | Sequence[float | int] = 0.01,
     hold: Sequence[str] = (),
     size: Mapping[str, float | int] | None = None,
     face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair"),
     components: int = 64,
-    steps: tuple[int, int] = (100, 150),
+    steps: tuple[int, int] = (100, 200),
 ) -> Schedule:
     """A local edit for small generators, such as the bundled portraits: not in the paper.
 
@@ -151,7 +151,7 @@ def plausible(
     Args:
         attributes: one of Table I, or several at once.
         target: 1 sets, 0 removes, anything between is a strength; one for all or one each.
-        smoothing: the paper's epsilon; one for all or one each.
+        smoothing: the paper's epsilon, here smaller, as the change loses some of its strength in the photo.
         hold: attributes to keep at the classifier's prediction for the input.
         size: region -> alpha, to scale components (Eq. 6).
         face: the regions that the fit is of; those that the edit may change are left free by it.
@@ -162,8 +162,8 @@ def plausible(
     changing = target_regions(names)
     prior = 0.002 * latent_prior()
     kept = [name for name in face if name not in changing]
-    # Mouths, brows, eyes and noses change with the skin around them; hair does not.
-    around = () if changing == ("hair",) else ("skin",)
+    # What changes its shape changes the skin around it; colours and hair do not.
+    around = () if all(name in (*HAIR_COLOURS, *HAIR_SHAPES, "wearing_lipstick") for name in names) else ("skin",)
     edit = 5.0 * preserve(*kept) + prior + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold)
     if "hair" in changing:
         edit = edit + 0.5 * shape("hair")
