@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from maskedit.errors import InputError
+from maskedit.models.fused import blur, styled_conv
 from maskedit.types import Image, Latent, NoiseMaps
 
 SLOPE = 0.2
@@ -32,6 +33,12 @@ EPSILON = 1e-8
 def config_f_channels(resolution: int, *, base: int = 32768, maximum: int = 512) -> tuple[int, ...]:
     """Feature channels at 4, 8, ..., ``resolution`` pixels in the published "config F": ``base / size``, capped."""
     return tuple(min(base >> level, maximum) for level in range(2, resolution.bit_length()))
+
+
+def normal(*shape: int, deviation: float = 1.0) -> nn.Parameter:
+    """A parameter of Gaussian numbers; on the meta device none are drawn, which would load torch's compiler."""
+    weight = torch.empty(shape)
+    return nn.Parameter(weight if weight.is_meta else weight.normal_(std=deviation))
 
 
 class EqualLinear(nn.Module):
@@ -48,7 +55,7 @@ class EqualLinear(nn.Module):
         super().__init__()
         self.rate = rate
         self.scale = rate / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.weight = normal(outputs, inputs, deviation=1 / rate)
         self.bias = nn.Parameter(torch.full((outputs,), bias))
 
     def forward(self, x: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs"]:
@@ -87,14 +94,19 @@ class StyledConv(nn.Module):
         self.up = up
         self.scale = 1 / math.sqrt(9 * inputs)
         self.style = EqualLinear(inputs=latent_dim, outputs=inputs, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.weight = normal(outputs, inputs, 3, 3)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("power", None, persistent=False)
 
     def freeze(self) -> None:
-        """Keep the weights' power per channel pair, which only training changes."""
+        """Keep the weights' power per channel pair, which only training changes, and their best layout."""
         self.power = self._power().detach()
+        weight = self.weight.detach()
+        # Channels last, those of the input for a transposed convolution; only strides change.
+        weight = weight.transpose(0, 1) if self.up else weight
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        self.weight.data = weight.transpose(0, 1) if self.up else weight
 
     def _power(self) -> Float[Tensor, "outputs inputs"]:
         return self.weight.square().sum((2, 3)) * self.scale**2
@@ -117,18 +129,21 @@ class StyledConv(nn.Module):
         noise: Float[Tensor, "b 1 h2 w2"] | None,
         clamp: float | None,
     ) -> Float[Tensor, "b outputs h2 w2"]:
+        noise = None if noise is None else noise * (self.noise_strength * GAIN)
+        bias, clamp = self.bias * GAIN, None if clamp is None else clamp * GAIN
+        if self.power is not None and not self.weight.requires_grad:
+            return styled_conv(x, *factors, noise, self.weight, bias, up=self.up, slope=SLOPE, clamp=clamp)
         style, demodulation = (f[:, :, None, None] for f in factors)
         x = x * style.to(x.dtype)
         if self.up:
             x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2))
         else:
             x = F.conv2d(x, self.weight, padding=1)
-        bias = (self.bias * GAIN)[:, None, None]
-        x = torch.addcmul(bias.to(x.dtype), x, demodulation.to(x.dtype))
+        x = torch.addcmul(bias.to(x.dtype)[:, None, None], x, demodulation.to(x.dtype))
         if noise is not None:
-            x.add_((noise * (self.noise_strength * GAIN)).to(x.dtype))
+            x.add_(noise.to(x.dtype))
         x = F.leaky_relu_(x, SLOPE)
-        return x if clamp is None else x.clamp_(-clamp * GAIN, clamp * GAIN)
+        return x if clamp is None else x.clamp_(-clamp, clamp)
 
 
 class ToRGB(nn.Module):
@@ -138,7 +153,7 @@ class ToRGB(nn.Module):
         super().__init__()
         self.scale = 1 / math.sqrt(inputs)
         self.style = EqualLinear(inputs=latent_dim, outputs=inputs, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(3, inputs))
+        self.weight = normal(3, inputs)
         self.bias = nn.Parameter(torch.zeros(3))
 
     def factors(self, latent: Float[Tensor, "b dim"]) -> Float[Tensor, "b 3 inputs"]:
@@ -148,17 +163,10 @@ class ToRGB(nn.Module):
     def forward(
         self, x: Float[Tensor, "b inputs h w"], weight: Float[Tensor, "b 3 inputs"], clamp: float | None
     ) -> Float[Tensor, "b 3 h w"]:
-        rgb = torch.bmm(weight.to(x.dtype), x.flatten(2)).unflatten(2, x.shape[2:])
+        # With channels last, like the features, and row by row: the weights' gradient as one long product is slow.
+        rgb = (x.permute(0, 2, 3, 1) @ weight.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
         rgb = rgb.to(weight.dtype) + self.bias[:, None, None]
         return rgb if clamp is None else rgb.clamp(-clamp, clamp)
-
-
-def blur(x: Float[Tensor, "b c h1 w1"]) -> Float[Tensor, "b c h w"]:
-    """The [1, 3, 3, 1] filter along both axes, of total gain 4; one row and column fewer than came."""
-    channels = x.shape[1]
-    taps = x.new_tensor((0.25, 0.75, 0.75, 0.25))
-    x = F.conv2d(x, taps.view(1, 1, 4, 1).expand(channels, 1, 4, 1), padding=(1, 0), groups=channels)
-    return F.conv2d(x, taps.view(1, 1, 1, 4).expand(channels, 1, 1, 4), padding=(0, 1), groups=channels)
 
 
 def upsample(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
@@ -213,7 +221,7 @@ class StyleGAN2(nn.Module):
         self.channels, self.clamp, self.checkpointed = channels, clamp, checkpointed
 
         self.mapping = Mapping(z_dim=self.z_dim, latent_dim=latent_dim, depth=mapping_layers)
-        self.constant = nn.Parameter(torch.randn(1, channels[0], 4, 4))
+        self.constant = normal(1, channels[0], 4, 4)
         sizes = [(channels[0], channels[0], False)]
         for below, here in pairwise(channels):
             sizes += [(below, here, True), (here, here, False)]

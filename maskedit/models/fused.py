@@ -1,0 +1,151 @@
+"""A frozen styled convolution with its gradients written by hand: fewer passes over the pictures, less kept.
+
+Autograd keeps the picture before the convolution twice (with and without the style) and once after it. Here only what
+goes in and what comes out is kept, and both are kept by the neighbours anyway: a leaky rectifier keeps the sign, so
+that the value before it is known from the value after, and what demodulation needs, the sum of gradient times value,
+is the same on both sides of the rectifier.
+
+Everything that is not a convolution is done block by block, each small enough to stay in the processor's cache.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+BLOCK = 1 << 21
+"""Numbers in a block."""
+
+_TAPS = (0.25, 0.75, 0.75, 0.25)
+
+
+def styled_conv(
+    x: Float[Tensor, "b inputs h w"],
+    style: Float[Tensor, "b inputs"],
+    demodulation: Float[Tensor, "b outputs"],
+    noise: Float[Tensor, "b 1 h2 w2"] | None,
+    weight: Float[Tensor, "outputs inputs 3 3"],
+    bias: Float[Tensor, " outputs"],
+    *,
+    up: bool,
+    slope: float,
+    clamp: float | None,
+) -> Float[Tensor, "b outputs h2 w2"]:
+    """``clamp(leaky_relu(conv(x * style) * demodulation + noise + bias))``, differentiable once.
+
+    Args:
+        x: features.
+        style: factors of the input channels.
+        demodulation: factors of the output channels, none of them zero.
+        noise: added to every channel; None for none.
+        weight: of the convolution; no gradient.
+        bias: of the output channels; no gradient.
+        up: a transposed convolution of stride 2 and the [1, 3, 3, 1] blur, in place of a convolution.
+        slope: of the rectifier below zero, positive.
+        clamp: bound on the result's magnitude; None for none.
+    """
+    device = x.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    with torch.autocast(device, enabled=False):  # what autocast would do in the function and forget in its backward
+        x, weight = x.to(dtype), weight.to(dtype)
+        return _StyledConv.apply(x, style, demodulation, noise, weight, bias, up, slope, clamp)
+
+
+class _StyledConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        style: Tensor,
+        demodulation: Tensor,
+        noise: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        up: bool,
+        slope: float,
+        clamp: float | None,
+    ) -> Tensor:
+        scaled = x * _channels(style, x)
+        if up:
+            y = blur(F.conv_transpose2d(scaled, weight.transpose(0, 1), stride=2))
+        else:
+            y = F.conv2d(scaled, weight, padding=1)
+        del scaled
+        factor, offset = _channels(demodulation, y), _channels(bias[None], y)
+        noise = None if noise is None else noise.to(y.dtype)
+        for rows in blocks(y):
+            block = y[:, :, rows]
+            torch.addcmul(offset, block, factor, out=block)
+            if noise is not None:
+                block += noise[:, :, rows]
+            F.leaky_relu_(block, slope)
+            if clamp is not None:
+                block.clamp_(-clamp, clamp)
+        ctx.save_for_backward(x, y, style, demodulation, noise, weight, bias)
+        ctx.up, ctx.slope, ctx.clamp = up, slope, clamp
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, out, style, demodulation, noise, weight, bias = ctx.saved_tensors
+        factor = _channels(demodulation, out)
+        inner = torch.empty_like(out)  # the gradient of the convolution's result
+        of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
+        of_demodulation = torch.zeros_like(demodulation)
+        for rows in blocks(out):
+            given, result = gradient[:, :, rows], out[:, :, rows]
+            if ctx.clamp is not None:
+                given = given * (result.abs() < ctx.clamp)
+            # Sums of gradient times value, less those of what was added to the value.
+            of_demodulation += (given * result).sum((2, 3), dtype=demodulation.dtype)
+            before = torch.ops.aten.leaky_relu_backward(given, result, ctx.slope, True)
+            added = before.sum((2, 3), dtype=demodulation.dtype) * bias
+            if noise is not None:
+                added += (before * noise[:, :, rows]).sum((2, 3), dtype=demodulation.dtype)
+            of_demodulation -= added
+            if of_noise is not None:
+                of_noise[:, :, rows] = before.sum(1, keepdim=True)
+            torch.mul(before, factor, out=inner[:, :, rows])
+        of_demodulation /= demodulation
+        if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
+            return None, None, of_demodulation, of_noise, None, None, None, None, None
+        if ctx.up:
+            of_x = F.conv2d(blur(inner, adjoint=True), weight.transpose(0, 1), stride=2)
+        else:
+            of_x = F.conv_transpose2d(inner, weight, padding=1)
+        del inner
+        of_style, factor = torch.zeros_like(style), _channels(style, x)
+        for rows in blocks(x):
+            block = of_x[:, :, rows]
+            of_style += (block * x[:, :, rows]).sum((2, 3), dtype=style.dtype)
+            block *= factor
+        return of_x, of_style, of_demodulation, of_noise, None, None, None, None, None
+
+
+def blur(x: Float[Tensor, "b c h1 w1"], *, adjoint: bool = False) -> Float[Tensor, "b c h w"]:
+    """The [1, 3, 3, 1] filter along both axes, of total gain 4; one row and column fewer than came.
+
+    Args:
+        x: features.
+        adjoint: the filter's transpose instead: one row and column more.
+    """
+    channels, margin = x.shape[1], 2 if adjoint else 1
+    taps = x.new_tensor(_TAPS)
+    x = F.conv2d(x, taps.view(1, 1, 4, 1).expand(channels, 1, 4, 1), padding=(margin, 0), groups=channels)
+    return F.conv2d(x, taps.view(1, 1, 1, 4).expand(channels, 1, 1, 4), padding=(0, margin), groups=channels)
+
+
+def blocks(x: Float[Tensor, "b c h w"]) -> Iterator[slice]:
+    """Rows of pixels, so many at a time that a block has at most BLOCK numbers, or is one row."""
+    b, channels, height, width = x.shape
+    step = max(1, BLOCK // (b * channels * width))
+    for start in range(0, height, step):
+        yield slice(start, start + step)
+
+
+def _channels(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
+    return factors.to(like.dtype)[:, :, None, None]
