@@ -147,7 +147,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(save(dict(tensors), dict(metadata)))
+        partial.write_bytes(save({key: tensor.contiguous() for key, tensor in tensors.items()}, dict(metadata)))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
