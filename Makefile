@@ -11,7 +11,7 @@ OUT := edited
 edit: $(READY)
 	$(BIN)/python -c 'from pathlib import Path; from skimage import data, io; \
 	  Path("$(OUT)").mkdir(exist_ok=True); io.imsave("$(OUT)/astronaut.png", data.astronaut())'
-	$(BIN)/maskedit edit $(OUT)/astronaut.png --set blond_hair --remove smiling --out $(OUT)
+	$(BIN)/maskedit edit $(OUT)/astronaut.png --set black_hair --set wearing_lipstick --out $(OUT)
 
 test: lint types layers tests unhooked
 
