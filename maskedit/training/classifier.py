@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
     images, lips = faces.resized(SIZE), lips_of(faces.landmarks, SIZE)
-    net = PortraitClassifier().to(memory_format=torch.channels_last)
+    net = PortraitClassifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     names = net.attributes
     known, held_out_known = targets(labels, names), targets(held_out_labels, names)
     hair, lipstick = [names.index(name) for name in HAIR_COLOURS], names.index("wearing_lipstick")

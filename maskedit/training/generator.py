@@ -152,8 +152,8 @@ def main(arguments: list[str] | None = None) -> None:
         nn.init.constant_(conv.noise_strength, NOISE).requires_grad_(False)
     encoder = PortraitEncoder(**encoder_config(generator))
     discriminator = Discriminator(size=size)
-    nets = nn.ModuleList([generator, encoder]).to(memory_format=torch.channels_last)
-    discriminator.to(memory_format=torch.channels_last)
+    nets = nn.ModuleList([generator, encoder]).to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+    discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     half = half_of(generator)
     average_generator, average_encoder = deepcopy(generator), deepcopy(encoder)
     average = nn.ModuleList([average_generator, average_encoder])

@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(options.seed)
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     images = faces.resized(128)
-    net = LandmarkNet().to(memory_format=torch.channels_last)
+    net = LandmarkNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.Adam(net.parameters())
 

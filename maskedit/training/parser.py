@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
     images = faces.resized(SIZE)
-    net = PortraitParser().to(memory_format=torch.channels_last)
+    net = PortraitParser().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.Adam(net.parameters())
     importance = torch.tensor(IMPORTANCE)
