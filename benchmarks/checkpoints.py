@@ -5,11 +5,12 @@
 
 Each load is a process of its own, because peak memory is the process's; the kinds take turns. Files have just been
 written, so reading them is reading memory. "torch.load" is torch's own weights-only reader on the first file, without
-building a network. A step is a synthesis with noise, a loss and its gradient for the latent.
+building a network. A step is a synthesis with noise, a loss and its gradient for the latent; the second one counts.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -31,7 +32,7 @@ def peak() -> int:
 
 
 def measure(path: Path, *, plain: bool) -> dict[str, Any]:
-    """One load and, unless it is torch's own, two steps, of which the second counts."""
+    """One load and, unless it is torch's own, two steps."""
     import torch
 
     from maskedit.models import load_generator
@@ -52,20 +53,29 @@ def measure(path: Path, *, plain: bool) -> dict[str, Any]:
     return facts | {"step_bytes": peak()}
 
 
-def write_files(folder: Path, size: int) -> dict[str, Path]:
+def paths(folder: Path) -> dict[str, Path]:
+    """Kind of file -> where it is."""
+    kinds = ("rosinality zip", "rosinality without zip", "nvidia", "ours")
+    files = {kind: folder / kind.replace(" ", "-") for kind in kinds}
+    return {**files, PLAIN: files[kinds[0]]}
+
+
+def write_files(folder: Path, size: int) -> None:
     """A config-F generator of random weights from a fixed seed, as each kind of file."""
-    import torch
 
     from tests.models.checkpoint_files import WRITERS, tiny_generator
 
     sizes = {"resolution": size, "latent_dim": 512, "channels": None, "mapping_layers": 8, "z_dim": 512}
     generator = tiny_generator(**sizes)
-    paths = {}
-    for kind in ("rosinality zip", "rosinality without zip", "nvidia", "ours"):
-        paths[kind] = folder / kind.replace(" ", "-")
-        with torch.no_grad():
-            WRITERS[kind](paths[kind], generator)
-    return {**paths, PLAIN: paths["rosinality zip"]}
+    for kind, path in paths(folder).items():
+        if kind != PLAIN:
+            WRITERS[kind](path, generator)
+
+
+def alone(*arguments: str | Path) -> str:
+    """What this program prints with these arguments, in a process of its own."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def main() -> None:
@@ -75,23 +85,28 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all rows to this file")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
         print(json.dumps(measure(args.measure, plain=args.plain)))
         return
+    if args.write:
+        write_files(args.write, args.size)
+        return
 
+    load = os.getloadavg()[0]
     taken: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        files = write_files(Path(folder), args.size)
+        alone("--write", folder, "--size", str(args.size))  # not here: a child starts with its parent's peak
+        files = paths(Path(folder))
         sizes = {kind: path.stat().st_size for kind, path in files.items()}
         for _ in range(args.repeats):
             for kind, path in files.items():
-                command = [sys.executable, __file__, "--measure", str(path), *(["--plain"] if kind == PLAIN else [])]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                taken.setdefault(kind, []).append(json.loads(done.stdout))
+                answer = alone("--measure", path, *(["--plain"] if kind == PLAIN else []))
+                taken.setdefault(kind, []).append(json.loads(answer))
 
     first = taken[PLAIN][0]
-    machine = f"{platform.processor() or platform.machine()}, {first['threads']} threads"
+    machine = f"{platform.processor() or platform.machine()}, {first['threads']} threads, load {load:.1f} before"
     versions = f"torch {first['torch']}, python {platform.python_version()}"
     print(f"StyleGAN2 config F at {args.size} px; {machine}; {versions}; medians of {args.repeats}")
     print(f"{'file':24s}{'MB':>8s}{'load s':>10s}{'peak GB':>10s}{'step s':>10s}{'peak GB':>10s}")
