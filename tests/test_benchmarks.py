@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import roofline, workload
+from benchmarks import losses, roofline, workload
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,3 +48,20 @@ def test_iteration_writes_a_row(tmp_path: Path) -> None:
     assert row["ratio"] == pytest.approx(row["naive_seconds"] / row["seconds"])
     assert row["objective_difference"] < 1e-4
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", losses.cases(16))
+def test_losses_are_compared_with_the_same_formulas(name: str) -> None:
+    loss, formula, inputs = losses.cases(16)[name]
+    values, gradients = [], []
+    for function in (loss, formula):
+        leaf = inputs[0].detach().requires_grad_()
+        values.append(function(leaf, *inputs[1:]))
+        gradients.append(torch.autograd.grad(values[-1].sum(), leaf)[0])
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*gradients)
+
+
+def test_overhead_runs() -> None:
+    command = [sys.executable, "-m", "benchmarks.overhead", *"--narrower 16 --rounds 2 --steps 1".split()]
+    assert "overhead" in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
