@@ -63,5 +63,5 @@ def test_losses_are_compared_with_the_same_formulas(name: str) -> None:
 
 
 def test_overhead_runs() -> None:
-    command = [sys.executable, "-m", "benchmarks.overhead", *"--narrower 16 --rounds 2 --steps 1".split()]
+    command = [sys.executable, "-m", "benchmarks.overhead", "--narrower=16", "--rounds=2", "--steps=1"]
     assert "overhead" in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
