@@ -440,6 +440,24 @@ def test_convert_refuses_what_it_cannot_write(tmp_path: Path, generator: StyleGA
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_write_that_breaks_off_leaves_what_was_there(
+    tmp_path: Path, generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.safetensors"
+    save_generator(tiny_generator(latent_dim=3), path)
+    before, write_bytes = path.read_bytes(), Path.write_bytes
+
+    def break_off(self: Path, data: bytes) -> int:
+        write_bytes(self, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", break_off)
+    with pytest.raises(InputError, match="No space left"):
+        save_generator(generator, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("kind", list(WRITERS))
 def test_inspect_says_what_a_file_is(
     tmp_path: Path, generator: StyleGAN2, kind: str, capsys: pytest.CaptureFixture[str]

@@ -311,6 +311,13 @@ def test_tensors_outside_their_storage_are_refused(tmp_path: Path, program: byte
     refused(tmp_path / "t.pt", said)
 
 
+def test_other_versions_of_the_old_format_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.pt"
+    torch.save({"w": torch.arange(4.0)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes().replace(b"M\xe9\x03", b"M\xea\x03", 1))
+    refused(path, "unknown version; expected 1001; got 1002")
+
+
 def test_huge_storages_without_zip_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.pt"
     torch.save({"w": torch.arange(4.0)}, path, _use_new_zipfile_serialization=False)

@@ -189,8 +189,12 @@ def test_bfloat16_autocast_stays_near_and_returns_float32() -> None:
     latent.requires_grad_()
     exact = generator.synthesize(latent, noises)
     (wanted,) = torch.autograd.grad(exact.sum(), latent)
+    seen: list[tuple[torch.dtype, ...]] = []
+    for layer in generator.convs:
+        layer.register_forward_pre_hook(lambda _, args: seen.append(tuple(factor.dtype for factor in args[1])))
     with torch.autocast("cpu", torch.bfloat16):
         image = generator.synthesize(latent, noises)
+    assert set(seen) == {(torch.float32, torch.float32)}  # styles and demodulation
     (gradient,) = torch.autograd.grad(image.sum(), latent)
     assert image.dtype == gradient.dtype == torch.float32
     assert (image - exact).norm() < 0.02 * exact.norm()
