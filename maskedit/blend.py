@@ -74,6 +74,49 @@ def blend_change(
     return torch.where(support > 0, original + change, original)
 
 
+def blend_redraw(
+    edited: Image, fitted: Image, original: Float[Tensor, "b 3 H W"], mask: Mask, *, tolerance: float | int = 0.06
+) -> Float[Tensor, "b 3 H W"]:
+    """Add what the edit changed, and take the photo's detail away where the edit drew another structure.
+
+    A changed colour leaves strands and pores in place. A mouth that closes does not leave the teeth: under
+    :func:`blend_change` they stay as a ghost. There the photo gives its tone alone. Not in the paper.
+
+    Args:
+        edited: the generated picture after the edit ``[b, 3, h, w]``.
+        fitted: the generated picture before it ``[b, 3, h, w]``.
+        original: ``[b, 3, H, W]``, no smaller.
+        mask: ``[b, 1, h, w]`` in [0, 1].
+        tolerance: see :func:`redrawn`.
+    """
+    small = original
+    if original.shape[-2:] != edited.shape[-2:]:
+        small = F.interpolate(original, size=edited.shape[-2:], mode="area")
+    change, bare, lost = edited - fitted, toned(fitted, small), redrawn(edited, fitted, tolerance=tolerance)
+    support = mask
+    if small is not original:
+        change, bare, lost, support = (_resize(x, original) for x in (change, bare, lost, mask))
+    return torch.where(support > 0, original + support * (change - lost * (original - bare)), original)
+
+
+def redrawn(edited: Image, fitted: Image, *, tolerance: float | int = 0.06) -> Mask:
+    """How far the edit drew another structure: 0 where it changed colours alone, 1 where edges moved ``[b, 1, h, w]``.
+
+    Args:
+        edited: the generated picture after the edit ``[b, 3, h, w]``.
+        fitted: the generated picture before it ``[b, 3, h, w]``.
+        tolerance: how large a change of detail counts, in parts of the range of colours.
+    """
+    change = edited - fitted
+    energy = (change - _lowpass(change)).square().mean(1, keepdim=True)
+    return 1 - torch.exp(-_lowpass(energy, 1 / 64) / tolerance**2)
+
+
+def toned(fitted: Image, original: Image) -> Image:
+    """The fitted picture in the original's tone: its detail, with the original's broad colours ``[b, 3, h, w]``."""
+    return fitted + _lowpass(original - fitted)
+
+
 def feather(mask: Mask, softness: int) -> Mask:
     """The mask with its edge softened inwards: nowhere larger than it was, so 0 stays 0.
 
@@ -98,19 +141,19 @@ class Blend:
     The mask is ``S_preserve(I) + S_target(I)`` (Eq. 12), from the input's own masks, unrelaxed.
 
     Args:
-        kind: ``"paste"`` (Eq. 12), ``"pyramid"`` (:func:`blend_pyramid`) or ``"change"``
-            (:func:`blend_change`).
+        kind: ``"paste"`` (Eq. 12), ``"pyramid"`` (:func:`blend_pyramid`), ``"change"``
+            (:func:`blend_change`) or ``"redraw"`` (:func:`blend_redraw`).
         preserve: the preserved regions that belong to the mask.
         target_from: take the target's mask from the input (``"original"``), or from the generated picture
             (``"generated"``), for edits of hair shape.
         softness: how far the mask's edge is softened inwards, in pixels of the generator.
-        since: for ``"change"``: the stage at whose end the picture counts as fitted; None is the start.
+        since: for both changes: the stage at whose end the picture counts as fitted; None is the start.
 
     Raises:
         InputError: on an unknown kind or source, or a negative softness.
     """
 
-    kind: Literal["paste", "pyramid", "change"] = "paste"
+    kind: Literal["paste", "pyramid", "change", "redraw"] = "paste"
     preserve: tuple[str, ...] = ("skin",)
     target_from: Literal["original", "generated"] = "original"
     softness: int = 0
@@ -118,16 +161,23 @@ class Blend:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preserve", tuple(self.preserve))
-        if self.kind not in ("paste", "pyramid", "change"):
-            raise InputError("unknown blend", expected="'paste', 'pyramid' or 'change'", actual=repr(self.kind))
+        if self.kind not in ("paste", "pyramid", "change", "redraw"):
+            raise InputError(
+                "unknown blend", expected="'paste', 'pyramid', 'change' or 'redraw'", actual=repr(self.kind)
+            )
         if self.target_from not in ("original", "generated"):
             raise InputError(
                 "unknown source of the mask", expected="'original' or 'generated'", actual=repr(self.target_from)
             )
         if not isinstance(self.softness, int) or self.softness < 0:
             raise InputError("softness is not a width", expected="0 or more whole pixels", actual=str(self.softness))
-        if self.since is not None and self.kind != "change":
+        if self.since is not None and not self.needs_fitted:
             raise InputError("only the change has a beginning", expected="since=None", actual=repr(self.since))
+
+    @property
+    def needs_fitted(self) -> bool:
+        """Whether the picture before the edit takes part."""
+        return self.kind in ("change", "redraw")
 
     def mask(self, preserved: Mask, target: Mask) -> Mask:
         """The blending mask ``[b, 1, h, w]`` from those of the two regions."""
@@ -135,17 +185,26 @@ class Blend:
 
     def __call__(self, generated: Image, fitted: Image | None, original: Image, mask: Mask) -> Image:
         """The blended picture ``[b, 3, h, w]``."""
-        if self.kind == "change":
-            assert fitted is not None  # the loop keeps it for this kind
-            return blend_change(generated, fitted, original, mask)
+        if self.needs_fitted:
+            assert fitted is not None  # the loop keeps it for these kinds
+            return (blend_change if self.kind == "change" else blend_redraw)(generated, fitted, original, mask)
         return (blend_pyramid if self.kind == "pyramid" else blend)(generated, original, mask)
 
     def __str__(self) -> str:
         source = "of the generated picture" if self.target_from == "generated" else "of the input"
         parts = [f"{self.kind}, preserving {' + '.join(self.preserve) or 'nothing'}, target {source}"]
         parts += [f"softened by {self.softness} px"] if self.softness else []
-        parts += [f"the change since {self.since or 'the start'}"] if self.kind == "change" else []
+        parts += [f"the change since {self.since or 'the start'}"] if self.needs_fitted else []
         return "blend (" + ", ".join(parts) + ")"
+
+
+def _lowpass(picture: Tensor, share: float = 1 / 32) -> Tensor:
+    """The picture blurred by a Gaussian of that share of its side."""
+    from kornia.filters import gaussian_blur2d
+
+    sigma = share * picture.shape[-1]
+    width = min(2 * round(3 * sigma) + 1, 2 * (picture.shape[-1] // 2) - 1, 2 * (picture.shape[-2] // 2) - 1)
+    return gaussian_blur2d(picture, (width, width), (sigma, sigma))
 
 
 def _resize(picture: Tensor, like: Tensor) -> Tensor:

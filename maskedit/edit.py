@@ -114,7 +114,7 @@ def edit_photo(
     problem = Problem(models, square, attributes=names, start=start)  # type: ignore[arg-type]
     result = solve(problem, schedule, seeds=[seed], watch=watch)
     ran = time.perf_counter()
-    edited = _paste(photo, alignment, schedule, result)
+    edited = _paste(photo, alignment, square, schedule, result)
     seconds = {"find": found - begun, "run": ran - found, "paste": time.perf_counter() - ran}
     return Edited(edited, photo, alignment, schedule, result, _attributes(models, square, result), seconds)
 
@@ -253,13 +253,14 @@ def _landmarks(path: Path | None) -> Float[Tensor, "points 2"] | None:
     return points
 
 
-def _paste(photo: Photo, alignment: Alignment, schedule: Schedule, result: Result) -> Photo:
+def _paste(photo: Photo, alignment: Alignment, square: Square, schedule: Schedule, result: Result) -> Photo:
     """The run's picture in the photo, as its blend would have it at the photo's size."""
     if schedule.blend is None or bool(result.frozen[0]):
         return photo
     mask = result.masks["blend"]
-    if schedule.blend.kind == "change":
-        return paste(photo, alignment, result.generated, mask, fitted=result.fitted)
+    if schedule.blend.needs_fitted:
+        original = square if schedule.blend.kind == "redraw" else None
+        return paste(photo, alignment, result.generated, mask, fitted=result.fitted, original=original)
     if schedule.blend.kind == "pyramid":
         return paste(photo, alignment, result.image, (mask > 0).to(mask))
     return paste(photo, alignment, result.generated, mask)

@@ -162,8 +162,11 @@ def plausible(
     changing = target_regions(names)
     prior = 0.002 * latent_prior()
     kept = [name for name in face if name not in changing]
-    # What changes its shape changes the skin around it; colours and hair do not.
-    around = () if all(name in (*HAIR_COLOURS, *HAIR_SHAPES, "wearing_lipstick") for name in names) else ("skin",)
+    # What changes its shape changes the skin around it, and leaves no detail of the photo in place; colours do not.
+    colours = all(name in (*HAIR_COLOURS, *HAIR_SHAPES, "wearing_lipstick") for name in names)
+    blend = Blend(kind="change", preserve=(), softness=1, since="fit")
+    if not colours:
+        blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
     edit = 5.0 * preserve(*kept) + prior + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold)
     if "hair" in changing:
         edit = edit + 0.5 * shape("hair")
@@ -172,7 +175,7 @@ def plausible(
     return Schedule(
         Stage("fit", steps[0], 5.0 * preserve(*face) + prior, vary=latent(lr=0.02)),
         Stage("edit", steps[1], edit, vary=latent(lr=0.05, components=components), after_step=[GrowTarget()]),
-        blend=Blend(kind="change", preserve=around, softness=1, since="fit"),
+        blend=blend,
     )
 
 

@@ -426,7 +426,7 @@ class _Run:
                     "target": target,
                     "blend": blend.mask(preserved, seen),
                 }
-                if blend.kind == "change" and fitted is None:
+                if blend.needs_fitted and fitted is None:
                     zeros = self.problem.start_noises()
                     fitted = self.problem.models.generator.synthesize(state.start, zeros)
                 image = blend(generated, fitted, original, masks["blend"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import maskedit as me
 from tests import toys
 
-KINDS = ("paste", "pyramid", "change")
+KINDS = ("paste", "pyramid", "change", "redraw")
 
 
 def pictures(seed: int, size: int = 32) -> tuple[torch.Tensor, ...]:
@@ -42,7 +42,7 @@ def test_outside_the_mask_not_a_bit_changes(kind, seed, softness):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_that_changes_nothing_changes_nothing(kind):
     _, fitted, original = pictures(0)
-    generated = fitted if kind == "change" else original
+    generated = fitted if kind in ("change", "redraw") else original
     blended = me.Blend(kind=kind)(generated, fitted, original, disc())
     torch.testing.assert_close(blended, original, rtol=0, atol=1e-6)
 
@@ -80,6 +80,25 @@ def test_a_change_is_enlarged_to_the_photo():
     mask[..., 4:] = 0
     half = me.blend_change(fitted + 0.1, fitted, photo, mask)
     assert torch.equal(half[..., 20:], photo[..., 20:])
+
+
+def test_redrawing_takes_the_ghost_and_leaves_the_strands():
+    line = torch.linspace(-1, 1, 64)
+    teeth = (line.abs() < 0.25)[None] & (line.abs() < 0.1)[:, None]
+    fitted = torch.where(teeth, 0.9, 0.4).expand(1, 3, -1, -1)
+    photo = torch.nn.functional.interpolate(fitted, scale_factor=4)
+    mask = torch.ones(1, 1, 64, 64)
+    closed = torch.full_like(fitted, 0.4)
+    # The photo's teeth are sharper than the fitted ones: added to the photo, the change leaves their edges.
+    soft = torch.nn.functional.avg_pool2d(fitted, 5, 1, 2, count_include_pad=False)
+    ghost = me.blend_change(closed, soft, photo, mask).std()
+    assert me.blend_redraw(closed, soft, photo, mask).std() < 0.7 * ghost
+    # A colour that changes broadly leaves all detail where it is.
+    strands = photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    tinted = soft + 0.2 * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
+    torch.testing.assert_close(
+        me.blend_redraw(tinted, soft, strands, mask), me.blend_change(tinted, soft, strands, mask), rtol=0, atol=1e-5
+    )
 
 
 def test_the_blend_can_follow_the_generated_shape():

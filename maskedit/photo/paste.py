@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from maskedit.blend import redrawn, toned
 from maskedit.errors import InputError
 from maskedit.photo.align import Alignment, Photo, Square, check_size
 from maskedit.photo.resample import resample
@@ -19,13 +20,15 @@ def paste(
     mask: Float[Tensor, "1 1 _ _"],
     *,
     fitted: Square | None = None,
+    original: Square | None = None,
     fade: float | int = 0.04,
 ) -> Photo:
     """Put an edited square back. Where the mask is zero, the photo keeps its very bits.
 
     With ``edited`` alone, its pixels replace the photo's (Eq. 12, in the photo). With ``fitted`` too, the
     *change* that the edit made is added instead, ``photo + mask * (edited - fitted)``: skin and hair keep
-    the photo's own detail, which a generator of lower resolution cannot draw.
+    the photo's own detail, which a generator of lower resolution cannot draw. With ``original`` as well, that
+    detail goes where the edit drew another structure (:func:`maskedit.blend_redraw`).
 
     Args:
         photo: ``[1, 3, h, w]`` in [0, 1].
@@ -33,6 +36,7 @@ def paste(
         edited: the square after the edit ``[1, 3, s, s]``, of any size.
         mask: how much of it to use ``[1, 1, s, s]``, in [0, 1].
         fitted: the same square as the generator drew it before the edit ``[1, 3, s, s]``.
+        original: the square as it was cut from the photo ``[1, 3, s, s]``; only with ``fitted``.
         fade: the mask falls to zero over this share of the side at the square's border, so that an edit
             of hair that goes on beyond the square ends softly. 0 cuts it.
 
@@ -44,7 +48,12 @@ def paste(
     """
     check_size(photo, alignment)
     size = edited.shape[-1]
-    for name, square, channels in (("edited", edited, 3), ("mask", mask, 1), ("fitted", fitted, 3)):
+    for name, square, channels in (
+        ("edited", edited, 3),
+        ("mask", mask, 1),
+        ("fitted", fitted, 3),
+        ("original", original, 3),
+    ):
         if square is not None and square.shape != (1, channels, size, size):
             raise InputError(
                 f"{name} has another shape than the edited square",
@@ -62,6 +71,10 @@ def paste(
     shown = resample(shown.to(photo), similarity, size_there, padding="border")
     weight = (mask * border_fade(size, fade).to(mask)).clamp(0, 1).to(photo)
     weight = resample(weight, similarity, size_there, mode="bilinear", padding="zeros")
+    if fitted is not None and original is not None:
+        lost = resample(redrawn(edited, fitted).to(photo), similarity, size_there, mode="bilinear", padding="border")
+        bare = resample(toned(fitted, original).to(photo), similarity, size_there, padding="border")
+        shown = shown - lost * (under - bare)
     mixed = torch.lerp(under, shown, weight) if fitted is None else under + weight * shown
     under.copy_(torch.where(weight > 0, mixed.clamp(0, 1), under))
     return result

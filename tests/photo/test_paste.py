@@ -104,3 +104,17 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         paste(photo, square, torch.rand(1, 3, 32, 32), torch.ones(1, 1, 16, 16))
     with pytest.raises(InputError, match="does not fit its alignment"):
         paste(photo[..., :50], square, torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
+
+
+def test_where_an_edit_redraws_the_photo_gives_its_tone_alone() -> None:
+    photo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    square = Alignment((32.0, 32.0), (32.0, 0.0), (64, 64))
+    flat = torch.full((1, 3, 32, 32), 0.5)
+    edited = flat.clone()
+    edited[..., ::4] = 1.0
+    mask = torch.ones(1, 1, 32, 32)
+    added = paste(photo, square, edited, mask, fitted=flat, fade=0)
+    redrawn = paste(photo, square, edited, mask, fitted=flat, original=flat, fade=0)
+    stripes = torch.nn.functional.interpolate(edited, scale_factor=2, mode="bilinear")
+    assert (redrawn - stripes).abs().mean() < 0.4 * (added - stripes).abs().mean()
+    torch.testing.assert_close(paste(photo, square, flat, mask, fitted=flat, original=flat), photo)
