@@ -45,7 +45,8 @@ class Term(nn.Module):
         reads: picks the loss's arguments from the view: a tensor, or a tuple of arguments.
         regions: the parser's regions that ``reads`` looks at.
         attributes: the classifier's attributes that ``reads`` looks at.
-        needs: what else must be there: ``"latents"`` (a distribution), ``"noise"`` (noise maps).
+        needs: what else must be there: ``"latents"`` (a distribution), ``"noise"`` (noise maps), ``"blend"`` (the
+            schedule's, for ``view.blended``).
         weight: a number, or a function of the step in its stage.
         about: what printing the term says that it is about; by default its regions and attributes.
 

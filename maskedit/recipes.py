@@ -167,7 +167,11 @@ def plausible(
     blend = Blend(kind="change", preserve=(), softness=1, since="fit")
     if not colours:
         blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
-    edit = 5.0 * preserve(*kept) + prior + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold)
+    edit = (
+        5.0 * preserve(*kept)
+        + prior
+        + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold, seen_in="blended")
+    )
     if "hair" in changing:
         edit = edit + 0.5 * shape("hair")
     for region, scale in (size or {}).items():

@@ -218,7 +218,10 @@ class Schedule:
                 _has_all(where, "region", term.asks.regions, "parser", regions)
                 _has_all(where, "attribute", term.asks.attributes, "classifier", attributes)
                 for need in term.needs:
-                    _has_need(where, need, problem)
+                    if need == "blend":
+                        self._check_blended(where, stage)
+                    else:
+                        _has_need(where, need, problem)
             for event in stage.events:
                 where = f"an event of stage {stage.name!r}"
                 needed = event_regions(event, problem)
@@ -230,6 +233,18 @@ class Schedule:
         if self._blend is not None:
             needed = _blend_regions(self._blend, problem)
             _has_all("the blend", "region", needed, "parser", regions)
+
+    def _check_blended(self, where: str, stage: Stage) -> None:
+        """A term that looks at the blended picture needs one that can be made by then."""
+        if self._blend is None:
+            raise InputError(f"{where} looks at the blended picture", actual="a schedule without a blend")
+        names = [stage.name for stage in self._stages]
+        since = self._blend.since
+        if since is not None and names.index(stage.name) <= names.index(since):
+            raise InputError(
+                f"{where} looks at the blended picture before there is one",
+                expected=f"a stage after {since!r}, whose end the change is counted from",
+            )
 
     def __repr__(self) -> str:
         head = ("stage", "steps", "varies", "weight", "term")
@@ -317,7 +332,9 @@ def _has_need(where: str, need: str, problem: Problem) -> None:
     if need == "latents" and problem.models.latents is None:
         raise InputError(f"{where} needs a latent distribution", actual="models.latents is None")
     if need not in ("noise", "latents"):
-        raise InputError(f"{where} needs something unknown", expected="'noise' or 'latents'", actual=repr(need))
+        raise InputError(
+            f"{where} needs something unknown", expected="'noise', 'latents' or 'blend'", actual=repr(need)
+        )
 
 
 def _check_variable(where: str, variable: Variable, problem: Problem) -> None:

@@ -18,6 +18,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from maskedit import state as states
+from maskedit.blend import Blend
 from maskedit.errors import InputError, RunError
 from maskedit.events import Change, Event, Moment
 from maskedit.functional import relax_preserved
@@ -26,7 +27,7 @@ from maskedit.problem import Problem
 from maskedit.result import History, Result, Step
 from maskedit.schedule import Schedule, Stage
 from maskedit.state import Best, Series
-from maskedit.types import Latent, NoiseMap
+from maskedit.types import Image, Latent, Mask, NoiseMap
 from maskedit.view import Reads, Shown, Start, View, see_original
 
 
@@ -253,6 +254,7 @@ class _Run:
             original=self.original,
             start=self.start,
             grown=self.state.grown,
+            compose=None if self.schedule.blend is None else self._compose,
         )
 
     def _backward(self, stage: Stage, evaluation: Evaluation, moving: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
@@ -411,24 +413,16 @@ class _Run:
         state, blend = self.state, self.schedule.blend
         generated = self._generate()
         original = self.problem.image
-        image, masks, fitted = generated, {}, state.fitted
+        image, masks, fitted = generated, dict[str, Mask](), state.fitted
         with torch.no_grad():
             if blend is not None:
-                preserved = _region(self.original, blend.preserve, original)
-                target = _region(self.original, self.problem.regions, original)
-                seen = target
-                if blend.target_from == "generated":
-                    models = self.problem.models
-                    now = Shown(models=models, reads=Reads(regions=self.problem.regions), image=generated)
-                    seen = _region(now, self.problem.regions, original)
+                preserved, target = self._region(blend.preserve), self._region(self.problem.regions)
                 masks = {
                     "preserve": relax_preserved(preserved, state.grown),
                     "target": target,
-                    "blend": blend.mask(preserved, seen),
+                    "blend": self._blend_mask(blend, generated),
                 }
-                if blend.needs_fitted and fitted is None:
-                    zeros = self.problem.start_noises()
-                    fitted = self.problem.models.generator.synthesize(state.start, zeros)
+                fitted = self._fitted(blend)
                 image = blend(generated, fitted, original, masks["blend"])
         shown = image.isfinite().flatten(1).all(dim=1)
         image = _where(shown, image, original)
@@ -445,6 +439,34 @@ class _Run:
             seeds=state.seeds,
             seconds=state.seconds,
         )
+
+    def _compose(self, generated: Image) -> Image:
+        """The picture that a generated one ends as, with gradient; its mask is a constant."""
+        blend = self.schedule.blend
+        assert blend is not None
+        with torch.no_grad():
+            mask, fitted = self._blend_mask(blend, generated), self._fitted(blend)
+        return blend(generated, fitted, self.problem.image, mask)
+
+    def _region(self, names: tuple[str, ...]) -> Mask:
+        return _region(self.original, names, self.problem.image)
+
+    def _blend_mask(self, blend: Blend, generated: Image) -> Mask:
+        target = self._region(self.problem.regions)
+        if blend.target_from == "generated":
+            reads = Reads(regions=self.problem.regions)
+            now = Shown(models=self.problem.models, reads=reads, image=generated.detach())
+            target = _region(now, self.problem.regions, self.problem.image)
+        return blend.mask(self._region(blend.preserve), target)
+
+    def _fitted(self, blend: Blend) -> Image | None:
+        """The picture that the blend counts the change from, if it needs one."""
+        if not blend.needs_fitted or self.state.fitted is not None:
+            return self.state.fitted
+        fitted = self.problem.models.generator.synthesize(self.state.start, self.problem.start_noises())
+        if blend.since is None:
+            self.state.fitted = fitted
+        return fitted
 
     def _history(self) -> History:
         state = self.state

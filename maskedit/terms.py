@@ -68,6 +68,7 @@ def attribute(
     target: float | int | Sequence[float | int] = 1.0,
     smoothing: float | int | Sequence[float | int] = 0.05,
     hold: Sequence[str] = (),
+    seen_in: Literal["generated", "blended"] = "generated",
 ) -> Term:
     """Show these attributes: Eq. 3, one term, the mean over all of them.
 
@@ -77,6 +78,8 @@ def attribute(
         smoothing: the paper's epsilon in [0, 0.5]; one for all or one each.
         hold: attributes to keep at the classifier's own prediction for the input, unsmoothed, such as the
             hair's colours while its shape changes (Fig. 9).
+        seen_in: which picture the classifier sees: the generated one (the paper), or that picture as the schedule's
+            blend would leave it, so that what the blend takes away is made up for. The second is not in the paper.
 
     Raises:
         InputError: if a target or smoothing is out of range, or their number does not fit the names.
@@ -91,7 +94,8 @@ def attribute(
         raise InputError(f"{repeated[0]!r} is both edited and held", expected="one or the other")
 
     def reads(view: View) -> tuple[Logits, Logits]:
-        logits = view.logits(*wanted, *held)
+        shown = view if seen_in == "generated" else view.blended
+        logits = shown.logits(*wanted, *held)
         labels = logits.new_tensor(targets).expand(len(logits), -1)
         if held:
             labels = torch.cat([labels, view.original.logits(*held).sigmoid()], dim=1)
@@ -100,11 +104,13 @@ def attribute(
     each = [*_one_each(smoothing, wanted, "smoothing"), *(0.0 for _ in held)]
     about = [f"{name} = {value:g}" for name, value in zip(wanted, targets, strict=True)]
     about += [f"{name} held" for name in held]
+    about += ["after the blend"] if seen_in == "blended" else []
     return Term(
         "+".join(wanted),
         SemanticKL(smoothing=each[0] if len(set(each)) == 1 else each),
         reads=reads,
         attributes=wanted + held,
+        needs=["blend"] if seen_in == "blended" else [],
         about=", ".join(about),
     )
 

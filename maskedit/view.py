@@ -4,7 +4,7 @@ Terms read views and nothing else. A view asks each model at most once, only whe
 only for the regions and attributes that the stage's terms declared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -104,6 +104,7 @@ class View(Shown):
         start: the latent that the run started from.
         grown: where the target region was last seen by :class:`~maskedit.events.GrowTarget`
             ``[b, 1, R, R]``; zeros until then.
+        compose: the schedule's blend: the picture that a generated one would end as.
     """
 
     def __init__(
@@ -116,8 +117,9 @@ class View(Shown):
         original: Shown,
         start: Start,
         grown: Mask,
+        compose: Callable[[Image], Image] | None = None,
     ) -> None:
-        self._models, self._reads = models, reads
+        self._models, self._reads, self._compose = models, reads, compose
         self._sized = {}
         self.latent, self.noises = latent, tuple(noises)
         self.original, self.start, self.grown = original, start, grown
@@ -133,6 +135,12 @@ class View(Shown):
                 actual=str(list(image.shape)),
             )
         return image
+
+    @cached_property
+    def blended(self) -> Shown:
+        """The picture as the run would return it now, and what the models see in it."""
+        assert self._compose is not None  # the schedule was checked: a term that needs a blend has one
+        return Shown(models=self._models, reads=self._reads, image=self._compose(self.image))
 
     @property
     def drawn(self) -> bool:
