@@ -2,8 +2,15 @@
 
 Every value of ``data/checked_attributes.csv`` was looked at: on sheets of whole faces, and on sheets of mouths, brows,
 noses and eyes sorted by their measurement (:mod:`maskedit.training.labels`), on which those that stand on the wrong
-side are quick to see. 1 is present, 0 absent; a field is empty where a careful person could not say. At most one hair
-colour and one hair shape is present; dyed green, pink or red hair is none of the colours.
+side are quick to see; then again on sheets of all present, all absent and all unsure. 1 is present, 0 absent; a field
+is empty where a careful person could not say. The names mean what CelebA's mean, and for the doubtful ones:
+
+- at most one hair colour and one hair shape is present; hair dyed green, blue, pink or red is none of the colours, a
+  saturated yellow is blond, and brown is left open for natural red hair; hair cropped or lost has no shape;
+- the mouth is slightly open when the lips are apart, so smiles that show the teeth count;
+- brows are bushy when thick and dense, gray ones too; eyes are narrow when squinting or small in their opening;
+- noses are judged as they are seen from the front: big is broad or long, pointy is a narrow tip;
+- young is below about 40 and left open around it; pale is much lighter than most light skin here.
 
 ``python -m maskedit.training.checked --faces FOLDER --out SHEETS`` writes such sheets again, each photo's number
 green where the attribute is present, red where it is absent and gray where that could not be said, and prints how many
