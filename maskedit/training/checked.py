@@ -109,7 +109,7 @@ def sheets(
 
     line, font, written = 18, ImageFont.load_default(15), []
     for number, part in enumerate(rows.split(COLUMNS * ROWS), 1):
-        page = Image.new("RGB", (COLUMNS * (SIDE + 2), ROWS * (SIDE + line)), "white")
+        page = Image.new("RGB", (COLUMNS * (SIDE + 2), -(-len(part) // COLUMNS) * (SIDE + line)), "white")
         draw = ImageDraw.Draw(page)
         for k, row in enumerate(part.tolist()):
             x, y = k % COLUMNS * (SIDE + 2), k // COLUMNS * (SIDE + line)

@@ -12,8 +12,9 @@ from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES
 from maskedit.errors import InputError
 from maskedit.training import checked
 from maskedit.training.checked import CHECKED, DATA, SIDE, checked_attributes, order, sheets, view
+from maskedit.training.classifier import targets
 from maskedit.training.faces import load_faces
-from maskedit.training.labels import MEASURES, labels_from
+from maskedit.training.labels import MEASURES, labels_from, load_labels
 from tests.training.drawn import SIZE, drawn_face, drawn_landmarks
 
 
@@ -107,7 +108,7 @@ def test_sheet_shows_each_picture_in_its_place(tmp_path: Path) -> None:
     pages = sheets(pictures, values, torch.arange(70).flip(0), tmp_path / "brows.png")
     assert [page.name for page in pages] == ["brows_1.png", "brows_2.png"]
     first, second = (np.asarray(Image.open(page)) for page in pages)
-    assert first.shape == second.shape
+    assert first.shape[0] == 6 * second.shape[0]
     assert (first[18 : 18 + SIDE, :SIDE] == 69).all()
     assert (first[18 : 18 + SIDE, SIDE + 2 : 2 * SIDE + 2] == 68).all()
     assert (second[18 : 18 + SIDE, :SIDE] == 9).all()
@@ -130,4 +131,8 @@ def test_command_writes_sheets_and_counts(tmp_path: Path, capsys: pytest.Capture
     smiling = checked_attributes(names, ["smiling"])
     counts = f"{(smiling == 1).sum()} present, {(smiling == 0).sum()} absent, {smiling.isnan().sum()} not to be said"
     assert counts in told[CHECKED.index("smiling")]
-    assert "differ from the measured label" in told[CHECKED.index("smiling")]
+    gray = checked_attributes(names, ["gray_hair"])
+    measured = targets(load_labels(DATA, load_faces(tmp_path, "test")), ["gray_hair"])
+    differ, both = ((gray + measured) == 1).sum(), (~(gray + measured).isnan()).sum()
+    assert 2 * differ != both, "else as many agree, and a wrong count would pass"
+    assert f"{differ} of {both} differ from the measured label" in told[CHECKED.index("gray_hair")]
