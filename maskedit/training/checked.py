@@ -2,8 +2,9 @@
 
 Every value of ``data/checked_attributes.csv`` was looked at: on sheets of whole faces, and on sheets of mouths, brows,
 noses and eyes sorted by their measurement (:mod:`maskedit.training.labels`), on which those that stand on the wrong
-side are quick to see; then again on sheets of all present, all absent and all unsure. 1 is present, 0 absent; a field
-is empty where a careful person could not say. The names mean what CelebA's mean, and for the doubtful ones:
+side are quick to see; most of them a second time, on sheets grouped by the value given. There was a single judge, so
+how well two would agree is not known. 1 is present, 0 absent; a field is empty where one could not say with care.
+The names are meant as CelebA means them; the doubtful ones were read so:
 
 - at most one hair colour and one hair shape is present; hair dyed green, blue, pink or red is none of the colours, a
   saturated yellow is blond, and brown is left open for natural red hair; hair cropped or lost has no shape;
