@@ -230,7 +230,7 @@ class PrincipalEncoder(nn.Module):
         pixels = torch.cat([small, small.flip(3)]).flatten(1)
         self.mean.copy_(pixels.mean(0))
         _, values, directions = torch.linalg.svd(pixels - self.mean, full_matrices=False)
-        deviations = (values / len(pixels) ** 0.5)[: len(self.basis), None]
+        deviations = values[: len(self.basis), None].clamp(min=1e-3 * float(values[0])) / len(pixels) ** 0.5
         self.basis.copy_(3 * directions[: len(self.basis)] / (deviations * deviations[0]).sqrt())
 
     def encode(self, image: Image) -> Latent:

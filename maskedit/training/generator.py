@@ -61,9 +61,10 @@ def generator_config(resolution: int) -> dict[str, Any]:
     return {"resolution": resolution, "latent_dim": DIM, "channels": channels, "mapping_layers": 0}
 
 
-def encoder_config(generator: StyleGAN2) -> dict[str, Any]:
-    """The keyword arguments of its encoder."""
-    return dict(zip(("layers", "dim"), generator.latent_shape, strict=True))
+def encoder_config(generator: StyleGAN2, photos: int = 1000) -> dict[str, Any]:
+    """The keyword arguments of its encoder; so many photos and their mirror images have no more components."""
+    layers, dim = generator.latent_shape
+    return {"layers": layers, "dim": dim, "components": min(512, 2 * photos)}
 
 
 def half_of(generator: StyleGAN2) -> StyleGAN2:
@@ -184,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.start:
         begun = {k.removeprefix("0."): v for k, v in averaged(options.start).items() if k.startswith("0.")}
         generator.load_state_dict(begun)
-    encoder = PrincipalEncoder(**encoder_config(generator))
+    encoder = PrincipalEncoder(**encoder_config(generator, len(faces)))
     encoder.look_at(faces.resized(encoder.size).float() / 255)
     discriminator = Discriminator(size=size)
     nets = nn.ModuleList([generator, encoder]).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
