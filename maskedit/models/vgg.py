@@ -25,10 +25,17 @@ class VGG(nn.Module):
         outputs: number of logits.
         hidden: width of the two hidden linear layers.
         batch_norm: put batch norm after each convolution.
+        dropout: share of the hidden numbers that training drops.
     """
 
     def __init__(
-        self, *, stages: Stages = VGG16, outputs: int = 40, hidden: int = 4096, batch_norm: bool = False
+        self,
+        *,
+        stages: Stages = VGG16,
+        outputs: int = 40,
+        hidden: int = 4096,
+        batch_norm: bool = False,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         modules: list[nn.Module] = []
@@ -43,10 +50,10 @@ class VGG(nn.Module):
         self.classifier = nn.Sequential(
             nn.Linear(inputs * 7 * 7, hidden),
             nn.ReLU(inplace=True),
-            nn.Dropout(),
+            nn.Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.ReLU(inplace=True),
-            nn.Dropout(),
+            nn.Dropout(dropout),
             nn.Linear(hidden, outputs),
         )
 
