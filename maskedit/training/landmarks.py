@@ -1,7 +1,7 @@
-"""Train the landmark network: ``python -m maskedit.training.landmarks --faces FOLDER --out RUN``."""
+"""Train the landmark network: ``maskedit train landmarks --faces FOLDER --out RUN``."""
 
-import argparse
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 from maskedit.models.portraits import LandmarkNet
 from maskedit.training.augment import crop, degrade, into_crop, placement, recolour, uniform
 from maskedit.training.faces import MIRROR, Faces, balanced, load_faces
-from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
+from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
+from maskedit.training.protocol import Protocol, number, read_options
 
 WIDTH = 4.2
 """Side of the crop in eye distances, before it is varied."""
@@ -50,48 +51,75 @@ def held_out_error(net: LandmarkNet, faces: Faces, vary: float = 1.0, seed: int 
     net.eval()
     images = faces.resized(128).float() / 255
     crops, points = loose_crops(images, faces.landmarks, net.size, draws(seed, 0), vary)
-    return mean_error(net.landmarks(crops), points)
+    return mean_error(net.landmarks(crops.to(next(net.parameters()).device)).cpu(), points)
+
+
+@torch.no_grad()
+def point_sheet(path: Path, net: LandmarkNet, faces: Faces, count: int = 10, size: int = 192) -> None:
+    """Random crops with the points that the network finds in them, as a PNG."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw
+
+    net.eval()
+    rows = torch.arange(0, len(faces), max(len(faces) // count, 1))[:count]
+    images = faces.images[rows].float() / 255
+    crops, _ = loose_crops(images, faces.landmarks[rows], size, draws(0, 0))
+    found = net.landmarks(crops.to(next(net.parameters()).device)).cpu() * size
+    line = torch.cat(list(crops.permute(0, 2, 3, 1)), 1)
+    picture = Pillow.fromarray(line.mul(255).round().byte().numpy())
+    pen = ImageDraw.Draw(picture)
+    for i, points in enumerate(found.tolist()):
+        for x, y in points:
+            pen.ellipse([x + i * size - 1, y - 1, x + i * size + 1, y + 1], fill=(0, 255, 0))
+    partial = path.with_suffix(".partial")
+    picture.save(partial, "PNG")
+    partial.replace(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarkProtocol(Protocol):
+    """The numbers of this training."""
+
+    steps: int = number(2400, "steps in all")
+    rate: float = number(2e-3, "learning rate of Adam, falling to zero over the second half")
+
+
+PRESETS = {"bundled": LandmarkProtocol()}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and weights")
-    parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
-    options = parser.parse_args(arguments)
-
-    torch.manual_seed(options.seed)
+    protocol, options = read_options(__doc__, PRESETS, arguments, labels=False)
+    device = options.device
+    torch.manual_seed(protocol.seed)
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     images = faces.resized(128)
-    net = LandmarkNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+    net = LandmarkNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.Adam(net.parameters())
 
     def step(i: int) -> dict[str, Tensor]:
-        random = draws(options.seed, i)
-        set_rate(adam, decayed(2e-3, i, options.steps, final=0.5))
-        rows = balanced(faces, 0.4, options.batch, random)
+        random = draws(protocol.seed, i)
+        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.5))
+        rows = balanced(faces, 0.4, protocol.batch, random)
         crops, points = loose_crops(images[rows].float() / 255, faces.landmarks[rows], net.size, random)
-        crops = degrade(recolour(crops, random), random, smallest=24).to(memory_format=torch.channels_last)
+        crops = degrade(recolour(crops, random), random, smallest=24).to(device, memory_format=torch.channels_last)
         net.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision(device):
             found = net.landmarks(crops)
-        loss = mean_error(found.float(), points).mean()
+        loss = mean_error(found.float(), points.to(device)).mean()
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
-        follow(average, net, 0.995, i)
+        follow(average, net, protocol.average, i)
         return {"loss": loss.detach()}
 
     def report(done: int) -> None:
         print(f"held-out error after {done}: {held_out_error(average, held_out).mean():.4f}", flush=True)
+        point_sheet(options.out / "sheet.png", average, held_out)
 
     kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
 
 
 if __name__ == "__main__":

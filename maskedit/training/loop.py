@@ -39,6 +39,11 @@ def decayed(rate: float, step: int, steps: int, *, final: float = 0.3) -> float:
     return rate * min(1.0, (steps - step) / (final * steps))
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """Arithmetic in bfloat16, whose range is float32's, so that no loss needs scaling; on CPU and GPU alike."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -1,23 +1,31 @@
-"""Train the parser: ``python -m maskedit.training.parser --faces FOLDER --labels LABELS --out RUN``."""
+"""Train the parser: ``maskedit train parser --faces FOLDER --labels LABELS --out RUN``."""
 
-import argparse
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.attributes import REGIONS
 from maskedit.models.portraits import PortraitParser
 from maskedit.training.augment import crop, degrade, placement, recolour, uniform
 from maskedit.training.faces import Faces, balanced, load_faces
 from maskedit.training.labels import SIZE, Labels, load_labels
-from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
+from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
+from maskedit.training.protocol import Protocol, number, read_options
 
 IMPORTANCE = (0.7, 2.0, 2.0, 2.5, 1.0, 1.5, 1.0, 1.5, 0.7)
 """Weight of each region in the loss: the small ones would hardly count by their pixels."""
+# fmt: off
+COLOURS = (
+    (40, 40, 40), (220, 60, 90), (120, 80, 40), (60, 120, 240), (230, 180, 60), (240, 140, 100), (240, 200, 170),
+    (160, 90, 200), (70, 160, 110),
+)
+# fmt: on
+"""Of each region on a sheet."""
 
 
 def varied(
@@ -42,61 +50,90 @@ def overlap(found: UInt8[Tensor, "n h w"], labels: UInt8[Tensor, "n h w"]) -> Fl
     return torch.stack([(a & b).sum() / (a | b).sum().clamp(min=1) for a, b in wanted])
 
 
-@torch.no_grad()
-def held_out_overlap(
-    net: PortraitParser, faces: Faces, labels: Labels, through: int = SIZE
-) -> Float[Tensor, " regions"]:
+def held_out_overlap(net: nn.Module, faces: Faces, labels: Labels, through: int = SIZE) -> Float[Tensor, " regions"]:
     """:func:`overlap` with the measured labels, on photos that first went ``through`` so many pixels a side."""
+    return overlap(found_regions(net, faces.resized(through)), labels.regions)
+
+
+@torch.no_grad()
+def found_regions(net: nn.Module, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n size size"]:
+    """The likeliest region of each pixel, on maps of ``SIZE`` pixels."""
     net.eval()
-    parts = faces.resized(through).split(32)
-    found = torch.cat([net.logits(part.float() / 255).argmax(1).byte() for part in parts])
-    return overlap(found, labels.regions)
+    device = next(net.parameters()).device
+    found = []
+    for part in images.split(32):
+        logits = net.logits(part.to(device).float() / 255)
+        if logits.shape[-1] != SIZE:
+            logits = F.interpolate(logits, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        found.append(logits.argmax(1).byte().cpu())
+    return torch.cat(found)
+
+
+def region_sheet(path: Path, net: nn.Module, faces: Faces, labels: Labels, count: int = 10) -> None:
+    """Photos, what the network finds in them, and the measured labels, as a PNG."""
+    from PIL import Image as Pillow
+
+    rows = torch.arange(0, len(faces), max(len(faces) // count, 1))[:count]
+    images = faces.resized(SIZE)[rows]
+    maps = [
+        torch.tensor(COLOURS, dtype=torch.uint8)[m.long()] for m in (found_regions(net, images), labels.regions[rows])
+    ]
+    lines = [torch.cat(list(line), 1) for line in (images.permute(0, 2, 3, 1), *maps)]
+    partial = path.with_suffix(".partial")
+    Pillow.fromarray(torch.cat(lines).numpy()).save(partial, "PNG")
+    partial.replace(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParserProtocol(Protocol):
+    """The numbers of this training."""
+
+    batch: int = number(16, "pictures a step")
+    steps: int = number(1500, "steps in all")
+    rate: float = number(2e-3, "learning rate of Adam, falling to zero over the second half")
+
+
+PRESETS = {"bundled": ParserProtocol()}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
-    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
-    options = parser.parse_args(arguments)
-
-    torch.manual_seed(options.seed)
+    protocol, options = read_options(__doc__, PRESETS, arguments)
+    device = options.device
+    torch.manual_seed(protocol.seed)
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
     images = faces.resized(SIZE)
-    net = PortraitParser().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+    net = PortraitParser().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.Adam(net.parameters())
-    importance = torch.tensor(IMPORTANCE)
+    importance = torch.tensor(IMPORTANCE, device=device)
 
     def step(i: int) -> dict[str, Tensor]:
-        random = draws(options.seed, i)
-        set_rate(adam, decayed(2e-3, i, options.steps, final=0.5))
-        rows = balanced(faces, 0.5, options.batch, random)
+        random = draws(protocol.seed, i)
+        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.5))
+        rows = balanced(faces, 0.5, protocol.batch, random)
         photos, _ = labels.dyed(images[rows].float() / 255, rows, 0.3, random)
         photos, wanted = varied(photos, labels.regions[rows], random, net.size)
+        photos, wanted = photos.to(device, memory_format=torch.channels_last), wanted.to(device)
         net.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            found = net.logits(photos.to(memory_format=torch.channels_last))
+        with half_precision(device):
+            found = net.logits(photos)
         weights = wanted * importance[:, None, None]
         loss = -(weights * found.float().log_softmax(1)).sum() / weights.sum()
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
-        follow(average, net, 0.995, i)
+        follow(average, net, protocol.average, i)
         return {"loss": loss.detach()}
 
     def report(done: int) -> None:
         shares = held_out_overlap(average, held_out, held_out_labels)
         print(f"overlap after {done}:", *(f"{n} {x:.3f}" for n, x in zip(REGIONS, shares, strict=True)), flush=True)
+        region_sheet(options.out / "sheet.png", average, held_out, held_out_labels)
 
     kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
 
 
 if __name__ == "__main__":
