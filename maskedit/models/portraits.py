@@ -6,24 +6,25 @@ the others.
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maskedit.attributes import HAIR_COLOURS, REGIONS
+from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES, REGIONS
 from maskedit.models.labels import positions
 from maskedit.models.stylegan2 import GAIN, EqualLinear
 from maskedit.types import Image, Latent, Logits
 
 BRANCHES = {
-    "hair": HAIR_COLOURS,
+    "hair": (*HAIR_COLOURS, *HAIR_SHAPES),
     "mouth": ("wearing_lipstick", "smiling", "mouth_slightly_open"),
     "eyebrows": ("bushy_eyebrows", "arched_eyebrows"),
     "nose": ("pointy_nose", "big_nose"),
     "eyes": ("narrow_eyes",),
+    "skin": ("pale_skin",),
 }
 """The attributes that the bundled classifier tells, by the branch that tells them."""
 
@@ -318,3 +319,71 @@ class PortraitClassifier(nn.Module):
                 told = self.branches[name](shared).to(image.dtype)
                 logits |= dict(zip(group, told.unbind(1), strict=True))
         return torch.stack([logits[attribute] for attribute in attributes], 1)
+
+
+class PortraitJudge(nn.Module):
+    """Says which attributes a face has: separable convolutions, and no branches. It judges edits that were made for
+    :class:`PortraitClassifier`, so it is another network in all respects.
+
+    Args:
+        attributes: what it tells.
+        size: side in pixels that images are brought to.
+        widths: channels at 1/2, 1/4, ... of that.
+        hidden: numbers before the last layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        attributes: Sequence[str] = tuple(chain.from_iterable(BRANCHES.values())),  # noqa: B008  # frozen
+        size: int = 64,
+        widths: Sequence[int] = (32, 64, 96, 128),
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        self.attributes, self.size = tuple(attributes), size
+        blocks: list[nn.Module] = []
+        for before, width in pairwise((3, *widths)):
+            blocks += [
+                nn.Conv2d(before, width, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.GELU(),
+                Separable(channels=width),
+            ]
+        self.body = nn.Sequential(*blocks)
+        cells = (size >> len(widths)) ** 2
+        self.head = nn.Sequential(
+            nn.Conv2d(widths[-1], 24, 1),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(24 * cells, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, len(self.attributes)),
+        )
+
+    def classify(self, image: Image, attributes: Sequence[str]) -> Logits:
+        """Logits ``[b, len(attributes)]``, in the order asked.
+
+        Raises:
+            InputError: if an attribute is not among ``self.attributes``.
+        """
+        chosen = positions(attributes, self.attributes, "attribute")
+        return self.head(self.body(fit(image, self.size) * 2 - 1)).to(image.dtype)[:, chosen]
+
+
+class Separable(nn.Module):
+    """A wide convolution of each channel alone and a product over all channels, around which the input passes."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.GELU(),
+            nn.Conv2d(2 * channels, channels, 1),
+        )
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return x + self.body(x)

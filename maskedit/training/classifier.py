@@ -1,21 +1,22 @@
 """Train the attribute classifier: ``python -m maskedit.training.classifier --faces FOLDER --labels LABELS --out RUN``.
 
 Hair and lips are dyed as well, and labelled by what they were dyed: so the logits follow the colour of hair and lips
-and not what usually goes with it.
+and not what usually goes with it. The classifier learns from one half of the people, the judge from the other.
 """
 
 import argparse
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
-from torch import Tensor
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
 
-from maskedit.attributes import HAIR_COLOURS
-from maskedit.models.portraits import PortraitClassifier
+from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES
+from maskedit.models.portraits import PortraitClassifier, PortraitJudge
 from maskedit.training.augment import crop, degrade, placement, recolour, uniform
 from maskedit.training.colour import dye
 from maskedit.training.faces import Faces, balanced, load_faces
@@ -32,6 +33,8 @@ from maskedit.training.labels import (
 from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
 
 LIP_RED = MEASURES.index("lip_red")
+SKIN = MEASURES.index("skin_L"), MEASURES.index("skin_b")
+"""Pale skin is light and not yellow."""
 
 
 def targets(labels: Labels, names: Sequence[str]) -> Float[Tensor, "n attributes"]:
@@ -40,6 +43,9 @@ def targets(labels: Labels, names: Sequence[str]) -> Float[Tensor, "n attributes
     columns = dict(zip(HAIR_COLOURS, hair.unbind(1), strict=True))
     for name, (measure, absent, present) in MEASURED.items():
         columns[name] = ends(labels.measures[:, MEASURES.index(measure)], absent, present)
+    for name in HAIR_SHAPES:
+        columns[name] = torch.where(labels.dyeable, columns[name], torch.nan)
+    columns["pale_skin"] = ends(labels.measures[:, SKIN[0]] - labels.measures[:, SKIN[1]], 50.0, 57.0)
     return torch.stack([columns[name] for name in names], 1)
 
 
@@ -73,64 +79,89 @@ def balanced_accuracy(logits: Float[Tensor, "n a"], wanted: Float[Tensor, "n a"]
 
 
 @torch.no_grad()
-def logits_of(net: PortraitClassifier, faces: Faces) -> Float[Tensor, "n attributes"]:
+def logits_of(net: PortraitClassifier | PortraitJudge, faces: Faces) -> Float[Tensor, "n attributes"]:
     net.eval()
     return torch.cat([net.classify(part.float() / 255, net.attributes) for part in faces.resized(SIZE).split(64)])
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+@torch.no_grad()
+def varied(
+    faces: Faces, labels: Labels, names: Sequence[str], size: int, times: int, seed: int
+) -> tuple[UInt8[Tensor, "n 3 size size"], Float[Tensor, "n a"]]:
+    """All photos ``times`` over, moved, turned and many of them dyed, with what is then true of them."""
+    images, lips = faces.resized(SIZE), lips_of(faces.landmarks, SIZE)
+    known = targets(labels, names)
+    hair = [(i, HAIR_COLOURS.index(name)) for i, name in enumerate(names) if name in HAIR_COLOURS]
+    made, truths = [], []
+    for i, rows in enumerate(torch.arange(len(faces)).repeat(times).split(64)):
+        random = draws(seed, -1 - i)
+        truth = known[rows].clone()
+        photos, colour = labels.dyed(images[rows].float() / 255, rows, 0.5, random)
+        photos, red = dye_lips(photos, lips[rows], labels.measures[rows], 0.5, random)
+        kinds = torch.where(labels.dyeable[rows, None], hair_ends(colour), torch.nan)
+        for column, kind in hair:
+            truth[:, column] = kinds[:, kind]
+        if "wearing_lipstick" in names:
+            truth[:, names.index("wearing_lipstick")] = ends(red, *MEASURED["wearing_lipstick"][1:])
+        place = placement(
+            0.5 + uniform(-0.03, 0.03, len(rows), 2, random=random),
+            uniform(-0.1, 0.08, len(rows), random=random).exp(),
+            uniform(-6.0, 6.0, len(rows), random=random),
+            torch.zeros(len(rows)),
+        )
+        made.append(F.avg_pool2d(crop(photos, place, 2 * size), 2).mul(255).round().byte())
+        truths.append(truth)
+    return torch.cat(made), torch.cat(truths)
+
+
+def teach(
+    net: PortraitClassifier | PortraitJudge,
+    half: Literal["a", "b"],
+    description: str | None,
+    arguments: list[str] | None,
+    *,
+    seed: int,
+) -> None:
+    """Train a classifier on its half of the photos, by the command line's arguments."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
     parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variants", type=int, default=16, help="of each photo: moved, turned, dyed")
+    parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     options = parser.parse_args(arguments)
 
     torch.manual_seed(options.seed)
-    faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
+    device, names = options.device, net.attributes
+    faces, held_out = load_faces(options.faces, "train", half), load_faces(options.faces, "test")
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
-    images, lips = faces.resized(SIZE), lips_of(faces.landmarks, SIZE)
-    net = PortraitClassifier().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
-    names = net.attributes
-    known, held_out_known = targets(labels, names), targets(held_out_labels, names)
-    hair, lipstick = [names.index(name) for name in HAIR_COLOURS], names.index("wearing_lipstick")
+    pictures, truths = varied(faces, labels, names, net.size, options.variants, options.seed)
+    held_out_known = targets(held_out_labels, names)
+    net.apply(_drawn_anew)  # the seed's weights, not those that the caller happened to draw
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
-
-    def pictures(
-        rows: Int64[Tensor, " b"], random: torch.Generator
-    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b a"]]:
-        """Photos, some with dyed hair and lips, moved and made worse, with what is then true of them."""
-        wanted = known[rows].clone()
-        photos, colour = labels.dyed(images[rows].float() / 255, rows, 0.5, random)
-        photos, red = dye_lips(photos, lips[rows], labels.measures[rows], 0.5, random)
-        wanted[:, hair] = torch.where(labels.dyeable[rows, None], hair_ends(colour), torch.nan)
-        wanted[:, lipstick] = ends(red, *MEASURED["wearing_lipstick"][1:])
-        place = placement(
-            0.5 + uniform(-0.03, 0.03, len(rows), 2, random=random),
-            uniform(-0.1, 0.08, len(rows), random=random).exp(),
-            uniform(-6.0, 6.0, len(rows), random=random),
-            (torch.rand(len(rows), generator=random) < 0.5).float(),
-        )
-        small = F.avg_pool2d(crop(photos, place, 2 * net.size), 2)
-        return degrade(recolour(small, random, 0.4), random, smallest=20), wanted
 
     def step(i: int) -> dict[str, Tensor]:
         random = draws(options.seed, i)
         torch.manual_seed(options.seed * 1_000_007 + i)  # dropout draws from the global generator
         set_rate(adam, decayed(2e-3, i, options.steps, final=0.6))
-        photos, wanted = pictures(balanced(faces, 0.5, options.batch, random), random)
+        rows = balanced(faces, 0.5, options.batch, random)
+        rows = rows + len(faces) * torch.randint(options.variants, rows.shape, generator=random)
+        photos, wanted = pictures[rows].float() / 255, truths[rows].to(device)
+        mirrored = torch.rand(len(rows), 1, 1, 1, generator=random) < 0.5
+        photos = degrade(recolour(torch.where(mirrored, photos.flip(3), photos), random, 0.4), random, smallest=20)
         net.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = net.classify(photos.to(memory_format=torch.channels_last), names)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = net.classify(photos.to(device, memory_format=torch.channels_last), names)
         # Present and absent count alike in each attribute, whatever their numbers; unknown counts nothing.
         smoothed = wanted.nan_to_num(0.5).clamp(0.03, 0.97)
         absent, present = ((wanted == value) / (wanted == value).sum(0).clamp(min=2) for value in (0, 1))
-        weight = absent + present
-        losses = F.binary_cross_entropy_with_logits(logits.float(), smoothed, weight, reduction="none")
+        losses = F.binary_cross_entropy_with_logits(logits.float(), smoothed, absent + present, reduction="none")
         loss = losses.sum(0).mean() / 2
         adam.zero_grad()
         loss.backward()
@@ -146,6 +177,15 @@ def main(arguments: list[str] | None = None) -> None:
 
     kept: Kept = {"net": net, "average": average, "adam": adam}
     train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+
+
+def _drawn_anew(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+        module.reset_parameters()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    teach(PortraitClassifier(), "a", __doc__, arguments, seed=0)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """A folder of aligned face photos with landmarks, in memory."""
 
 import csv
-from collections.abc import Sequence
+import re
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -54,12 +57,28 @@ class Faces:
         )
 
 
-def load_faces(folder: Path, split: str) -> Faces:
+def half_of(row: Mapping[str, str]) -> Literal["a", "b"]:
+    """The half of the data that a row of the manifest belongs to, so that one person is in one half.
+
+    Official portraits of one person, from whichever source, share the first letter of the surname ("kay-granger.jpg",
+    "G000377.jpg"); synthetic look-alikes share a grid, which is the source file. Without a source file, a photo goes by
+    its own name.
+    """
+    stem = Path(row.get("source_path") or row["file"]).stem
+    if re.fullmatch(r"[a-z.']+(-[a-z.']+)+", stem):
+        stem = stem.rsplit("-", 1)[1][0]
+    elif re.fullmatch(r"[A-Z]\d{6}", stem):
+        stem = stem[0].lower()
+    return "ab"[zlib.crc32(stem.encode()) % 2]  # type: ignore[return-value]
+
+
+def load_faces(folder: Path, split: str, half: Literal["a", "b"] | None = None) -> Faces:
     """The photos of one split of a folder with ``manifest.csv``, ``landmarks.npz`` and ``aligned/``.
 
     Args:
         folder: where the three are.
         split: "train" or "test", as in the manifest's column; "all" for both.
+        half: only those of :func:`half_of`: the classifier learns from "a", the judge from "b".
 
     Raises:
         InputError: if there is no such photo.
@@ -68,7 +87,7 @@ def load_faces(folder: Path, split: str) -> Faces:
 
     with (folder / "manifest.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    rows = [i for i, row in enumerate(table) if split in ("all", row["split"])]
+    rows = [i for i, row in enumerate(table) if split in ("all", row["split"]) and half in (None, half_of(row))]
     if not rows:
         raise InputError(
             f"no photo of the split {split!r} is in {folder / 'manifest.csv'}", expected="train, test or all"

@@ -384,6 +384,8 @@ MEASURED = {
     "pointy_nose": ("nose_slenderness", 1.80, 1.97),
     "big_nose": ("nose_width", 0.382, 0.402),
     "narrow_eyes": ("eye_height", 0.299, 0.280),
+    "straight_hair": ("strands", 0.77, 0.84),
+    "wavy_hair": ("strands", 0.77, 0.70),
 }
 """Attributes by one measure: absent up to the first value, present from the second on, unlabelled between them.
 
