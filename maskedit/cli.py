@@ -11,6 +11,7 @@ from maskedit.errors import MaskeditError
 
 COMMANDS = {
     "edit": ("maskedit.edit", "edit the face in a photo"),
+    "train": ("maskedit.training.command", "train a model on a folder of faces"),
     "models": ("maskedit.models.registry", "list models and their licences, and bring them here"),
     "inspect": ("maskedit.models.inspect", "say what a checkpoint is, without running or loading it"),
     "convert": ("maskedit.models.convert", "turn a StyleGAN2 checkpoint into safetensors"),

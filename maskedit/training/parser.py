@@ -1,5 +1,7 @@
 """Train the parser: ``maskedit train parser --faces FOLDER --labels LABELS --out RUN``."""
 
+import typing
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from maskedit.training.faces import Faces, balanced, load_faces
 from maskedit.training.labels import SIZE, Labels, load_labels
 from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
 from maskedit.training.protocol import Protocol, number, read_options
+from maskedit.types import Image
 
 IMPORTANCE = (0.7, 2.0, 2.0, 2.5, 1.0, 1.5, 1.0, 1.5, 0.7)
 """Weight of each region in the loss: the small ones would hardly count by their pixels."""
@@ -26,6 +29,15 @@ COLOURS = (
 )
 # fmt: on
 """Of each region on a sheet."""
+
+
+@typing.runtime_checkable
+class RegionNet(typing.Protocol):
+    """A network that gives a map of logits for each of ``REGIONS``."""
+
+    def logits(self, image: Image, /) -> Float[Tensor, "b regions _ _"]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def eval(self) -> object: ...
 
 
 def varied(
@@ -50,17 +62,17 @@ def overlap(found: UInt8[Tensor, "n h w"], labels: UInt8[Tensor, "n h w"]) -> Fl
     return torch.stack([(a & b).sum() / (a | b).sum().clamp(min=1) for a, b in wanted])
 
 
-def held_out_overlap(net: nn.Module, faces: Faces, labels: Labels, through: int = SIZE) -> Float[Tensor, " regions"]:
+def held_out_overlap(net: RegionNet, faces: Faces, labels: Labels, through: int = SIZE) -> Float[Tensor, " regions"]:
     """:func:`overlap` with the measured labels, on photos that first went ``through`` so many pixels a side."""
     return overlap(found_regions(net, faces.resized(through)), labels.regions)
 
 
 @torch.no_grad()
-def found_regions(net: nn.Module, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n size size"]:
+def found_regions(net: RegionNet, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n size size"]:
     """The likeliest region of each pixel, on maps of ``SIZE`` pixels."""
     net.eval()
     device = next(net.parameters()).device
-    found = []
+    found: list[Tensor] = []
     for part in images.split(32):
         logits = net.logits(part.to(device).float() / 255)
         if logits.shape[-1] != SIZE:
@@ -69,7 +81,7 @@ def found_regions(net: nn.Module, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Ten
     return torch.cat(found)
 
 
-def region_sheet(path: Path, net: nn.Module, faces: Faces, labels: Labels, count: int = 10) -> None:
+def region_sheet(path: Path, net: RegionNet, faces: Faces, labels: Labels, count: int = 10) -> None:
     """Photos, what the network finds in them, and the measured labels, as a PNG."""
     from PIL import Image as Pillow
 
