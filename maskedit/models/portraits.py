@@ -335,7 +335,7 @@ class PortraitJudge(nn.Module):
     def __init__(
         self,
         *,
-        attributes: Sequence[str] = tuple(chain.from_iterable(BRANCHES.values())),  # noqa: B008  # frozen
+        attributes: Sequence[str] = tuple(chain.from_iterable(BRANCHES.values())),
         size: int = 64,
         widths: Sequence[int] = (32, 64, 96, 128),
         hidden: int = 128,

@@ -8,12 +8,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from maskedit.training import classifier, generator, landmarks, loop, parser
+from maskedit.training import classifier, generator, judge, landmarks, loop, parser
 from maskedit.training.augment import crop, degrade, into_crop, placement, recolour
 from maskedit.training.loop import averaged, draws, follow
 from tests.training.drawn import drawn_landmarks
 
-TRAININGS = {"landmarks": landmarks, "parser": parser, "classifier": classifier, "generator": generator}
+TRAININGS = {
+    "landmarks": landmarks,
+    "parser": parser,
+    "classifier": classifier,
+    "judge": judge,
+    "generator": generator,
+}
 STEPS = 6
 
 
