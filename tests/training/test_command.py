@@ -1,9 +1,13 @@
 """``maskedit train``: what it lists, where it leads, the numbers of its presets, curves, and sentences for mistakes."""
 
+import argparse
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -66,7 +70,7 @@ def test_a_number_may_be_given_by_itself(capsys: pytest.CaptureFixture[str]) -> 
         ([], "nothing of that name can be trained"),
         (["parser", "--preset", "papper"], "the parser has no such preset; expected bundled or datasetgan"),
         (["--plot", "nowhere"], "nowhere has no log to plot; expected log.jsonl"),
-        (["landmarks", "--faces", ".", "--out", "OUT", "--device", "gpu"], "cannot train on the device 'gpu'"),
+        (["landmarks", "--faces", "FACES", "--out", "OUT", "--device", "gpu"], "cannot train on the device 'gpu'"),
         (["classifier", "--preset", "paper", "--faces", "FACES", "--out", "OUT"], "expected --labels or --attributes"),
     ],
 )
@@ -124,3 +128,39 @@ def test_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Path(capsys.readouterr().out.strip()) == tmp_path / "log.png"
     with Image.open(tmp_path / "log.png") as picture:
         assert picture.size[0] > 600
+
+
+def copied(drawn_faces: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(drawn_faces, folder))
+
+
+def test_a_whole_folder_passes(drawn_faces: Path, drawn_labels: Path) -> None:
+    command.check_faces(drawn_faces)
+    command.check_labels(drawn_labels)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda f: (f / "manifest.csv").unlink(), "there is no .*manifest.csv; expected manifest.csv, landmarks.npz"),
+        (lambda f: (f / "landmarks.npz").unlink(), "there is no .*landmarks.npz"),
+        (lambda f: (f / "manifest.csv").write_text("file,split\n0.png,train\n"), "lacks the column 'source'; .*split"),
+        (lambda f: (f / "aligned" / "3.png").unlink(), "1 photos of .* are missing; got no .*3.png"),
+        (lambda f: np.savez(f / "landmarks.npz", landmarks=np.zeros((3, 68, 2))), r"expected landmarks \(8, 68, 2\)"),
+        (lambda f: np.savez(f / "landmarks.npz", points=np.zeros((8, 68, 2))), "got no such array"),
+    ],
+)
+def test_a_folder_that_lacks_something_gets_a_sentence(
+    spoil: Callable[[Path], object], sentence: str, drawn_faces: Path, tmp_path: Path
+) -> None:
+    folder = copied(drawn_faces, tmp_path / "faces")
+    spoil(folder)
+    with pytest.raises(InputError, match=sentence):
+        command.check_faces(folder)
+    with pytest.raises(InputError, match=sentence):
+        command.run(argparse.Namespace(plot=None, what="judge", rest=["--faces", str(folder), "--out", str(tmp_path)]))
+
+
+def test_a_folder_without_labels_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no .*regions.npz; .*maskedit.training.labels"):
+        command.check_labels(tmp_path)
