@@ -4,13 +4,14 @@ The photos are every third official portrait and every fourth synthetic face of 
 order. Each began as the measured map (:mod:`maskedit.training.labels`; no parser had a part in it) and was looked at
 with its borders drawn at four times the map's size. What was wrong was painted over with polygons, which are in
 ``data/checked_regions.json``: for each photo those to paint, in order, in fractions of the picture's side; none where
-the measured map was right. There was a single judge, who drew straight edges: a pixel or two at a border say little.
-The names were read so:
+the measured map was right. The result was looked at again, and mended. There was a single judge, who drew straight
+edges: a pixel or two at a border say little. The names were read so:
 
 - ears are what shows of them, earrings included; hair in front of an ear, or of a brow, is hair;
 - beards and moustaches are skin, as in the measured maps; so are shaven and bald heads, but not cropped hair that
   can be told from the skin by its colour;
-- below the face are neck, clothes and whatever lies on the shoulders, except hair; glasses are what they cover;
+- below the face are neck, clothes and whatever lies on the shoulders, except hair; glasses are what they cover, and a
+  hat is background;
 - mouth, eyes, brows and nose stay the polygons of the landmarks unless something else was painted there.
 
 ``python -m maskedit.training.checked_regions --faces FOLDER --out SHEETS`` writes the sheets again, with a grid of
