@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from maskedit.errors import CheckpointError, InputError
-from maskedit.models.portraits import LandmarkNet, PortraitClassifier, PortraitEncoder, PortraitParser
+from maskedit.models.embedding import FaceEmbedding
+from maskedit.models.portraits import LandmarkNet, PortraitClassifier, PortraitEncoder, PortraitJudge, PortraitParser
 from maskedit.models.state import fill
 from maskedit.models.stylegan2 import StyleGAN2
 from maskedit.protocols import LatentDistribution, Models
@@ -22,7 +23,9 @@ NETWORKS: Mapping[str, type[nn.Module]] = {
     "encoder": PortraitEncoder,
     "parser": PortraitParser,
     "classifier": PortraitClassifier,
+    "judge": PortraitJudge,
     "landmarks": LandmarkNet,
+    "embedding": FaceEmbedding,
 }
 
 
@@ -66,6 +69,22 @@ def load_landmarks() -> LandmarkNet:
     """The bundled network that finds the 68 points of a face in a loose crop around it, frozen; read once."""
     network = read(WEIGHTS / "landmarks.safetensors")[0]["landmarks"]
     assert isinstance(network, LandmarkNet)
+    return network
+
+
+@cache
+def load_judge() -> PortraitJudge:
+    """The bundled second classifier, which no edit is optimised against, frozen; read once."""
+    network = read(WEIGHTS / "judge.safetensors")[0]["judge"]
+    assert isinstance(network, PortraitJudge)
+    return network
+
+
+@cache
+def load_embedding() -> FaceEmbedding:
+    """The bundled network that figures of pictures and edits are taken with, frozen; read once."""
+    network = read(WEIGHTS / "embedding.safetensors")[0]["embedding"]
+    assert isinstance(network, FaceEmbedding)
     return network
 
 

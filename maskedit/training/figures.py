@@ -1,70 +1,163 @@
-"""Figures of the bundled models on held-out faces: ``python -m maskedit.training.figures --faces F --labels L``."""
+"""Figures of the bundled models on the held-out faces, as Markdown tables or JSON.
+
+``python -m maskedit.training.figures models --faces FOLDER --labels LABELS``: parser, classifier, judge, landmarks.
+``... distances``: generated against held-out faces. ``... reconstruction``: encoder, fit and detail. ``... edits``:
+what edits do, by the judge, with sheets if ``--out`` is given (they show real people: keep them to yourself).
+"""
 
 import argparse
+import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskedit.attributes import REGIONS
-from maskedit.models.bundled import load, load_landmarks
-from maskedit.models.portraits import PortraitClassifier, PortraitEncoder, PortraitParser
-from maskedit.models.stylegan2 import StyleGAN2
-from maskedit.protocols import Models
-from maskedit.training.classifier import balanced_accuracy, logits_of, targets
+from maskedit.models.bundled import load, load_embedding, load_judge, load_landmarks
+from maskedit.models.portraits import PortraitParser
+from maskedit.protocols import Classifier, Models
+from maskedit.training.checked import CHECKED, checked_attributes
+from maskedit.training.classifier import balanced_accuracy
+from maskedit.training.distances import distances
+from maskedit.training.edits import edits
 from maskedit.training.faces import Faces, load_faces
-from maskedit.training.generator import psnr, reconstruct
-from maskedit.training.labels import Labels, load_labels
+from maskedit.training.labels import SIZE, Labels, load_labels
 from maskedit.training.landmarks import held_out_error
 from maskedit.training.parser import held_out_overlap
+from maskedit.training.reconstruction import reconstruction
+from maskedit.training.tables import Table
+
+FEWEST = 5
+"""With fewer pictures that have an attribute, or have it not, its accuracy is no figure."""
 
 
-def reconstruction(models: Models, faces: Faces, labels: Labels | None = None) -> Float[Tensor, " n"]:
-    """PSNR in dB of each photo through encoder and generator; if labels are given, over all but the background."""
-    generator, encoder = models.generator, models.encoder
-    assert isinstance(generator, StyleGAN2)
-    assert isinstance(encoder, PortraitEncoder)
-    photos = faces.resized(generator.resolution).float() / 255
-    again = reconstruct(generator, encoder, photos)
-    if labels is None:
-        return psnr(again, photos)
-    shown = (labels.regions != REGIONS.index("background")).float()[:, None]
-    shown = F.interpolate(shown, size=generator.resolution, mode="area")
-    errors = ((again.clamp(0, 1) - photos).square() * shown).sum((1, 2, 3)) / (3 * shown.sum((1, 2, 3)))
-    return -10 * errors.log10()
+def spread(faces: Faces, count: int | None) -> Faces:
+    """So many of the photos, at even distances; all by default."""
+    count = min(count or len(faces), len(faces))
+    rows = [i * len(faces) // count for i in range(count)]
+    return Faces(
+        names=tuple(faces.names[i] for i in rows),
+        images=faces.images[rows],
+        landmarks=faces.landmarks[rows],
+        synthetic=tuple(faces.synthetic[i] for i in rows),
+    )
+
+
+def known_attributes(faces: Faces, names: Sequence[str]) -> Float[Tensor, "n attributes"]:
+    """What was found by eye; NaN for attributes that were not looked at."""
+    found = torch.full((len(faces), len(names)), math.nan)
+    looked = [i for i, name in enumerate(names) if name in CHECKED]
+    found[:, looked] = checked_attributes(faces.names, [names[i] for i in looked])
+    return found
+
+
+def logits_of(net: Classifier, faces: Faces, names: Sequence[str]) -> Float[Tensor, "n attributes"]:
+    with torch.no_grad():
+        return torch.cat([net.classify(part.float() / 255, names) for part in faces.resized(SIZE).split(64)])
+
+
+def accuracies(
+    logits: Float[Tensor, "n a"], wanted: Float[Tensor, "n a"], rows: Bool[Tensor, " n"]
+) -> Float[Tensor, " a"]:
+    """Balanced accuracy of each attribute on some photos; NaN where too few have it or have it not."""
+    enough = torch.stack([(wanted[rows] == value).sum(0) >= FEWEST for value in (0, 1)]).all(0)
+    return balanced_accuracy(logits[rows], wanted[rows]).where(enough, torch.nan)
+
+
+def attribute_figures(judges: dict[str, Classifier], faces: Faces) -> list[Table]:
+    """Balanced accuracy against what was found by eye, of all photos, of official portraits and of synthetic faces."""
+    tables = []
+    synthetic = torch.tensor(faces.synthetic)
+    for title, net in judges.items():
+        names = net.attributes
+        wanted, logits = known_attributes(faces, names), logits_of(net, faces, names)
+        sets = (torch.ones_like(synthetic), ~synthetic, synthetic)
+        shares = torch.stack([accuracies(logits, wanted, rows) for rows in sets], 1)
+        right = torch.where(wanted.isnan(), torch.nan, ((logits > 0) == (wanted > 0.5)).float()).nanmean(0)
+        present = wanted.nanmean(0)
+        rows: list[tuple[str | float, ...]] = []
+        for i, name in enumerate(names):
+            counts = [int((wanted[:, i] == value).sum()) for value in (1, 0)]
+            majority = float(torch.maximum(present[i], 1 - present[i]))
+            rows.append((name, *counts, majority, float(right[i]), *shares[i].tolist()))
+        means = torch.tensor([row[3:] for row in rows]).nanmean(0).tolist()
+        rows.append(("mean", math.nan, math.nan, *means))
+        head = ("attribute", "present", "absent", "majority's accuracy", "accuracy", "balanced accuracy")
+        tables.append(Table(f"{title}, on attributes found by eye", (*head, "official", "synthetic"), tuple(rows)))
+    return tables
+
+
+def region_figures(parser: PortraitParser, faces: Faces, labels: Labels) -> Table:
+    """Intersection over union with the measured regions."""
+    columns = [held_out_overlap(parser, faces, labels, through) for through in (128, 64)]
+    names = (*REGIONS, "mean")
+    rows = zip(names, *([*column.tolist(), float(column.mean())] for column in columns), strict=True)
+    return Table(
+        f"Parser, intersection over union with the measured regions of {len(faces)} photos",
+        ("region", "photos at 128 px", "at 64 px"),
+        tuple(rows),
+    )
+
+
+def landmark_figures(faces: Faces) -> Table:
+    """Mean distance of the 68 points over the eye distance."""
+    errors = [float(held_out_error(load_landmarks(), faces, vary).mean()) for vary in (0.0, 1.0)]
+    rows = zip(("tight crops", "crops varied in place, size and turn"), errors, strict=True)
+    return Table("Landmarks, mean error over the eye distance", ("photos", "error"), tuple(rows))
+
+
+def model_figures(models: Models, faces: Faces, labels: Labels) -> list[Table]:
+    """Parser, classifier, judge and landmark network."""
+    parser, classifier = models.parser, models.classifier
+    assert isinstance(parser, PortraitParser)
+    assert classifier is not None
+    judges: dict[str, Classifier] = {"Classifier": classifier, "Judge": load_judge()}
+    return [region_figures(parser, faces, labels), *attribute_figures(judges, faces), landmark_figures(faces)]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("models", "distances", "reconstruction", "edits"))
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
     parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
+    parser.add_argument("--count", type=int, help="faces of an edit, or to reconstruct; all by default")
+    parser.add_argument("--batch", type=int, default=30, help="faces at a time")
+    parser.add_argument("--out", type=Path, help="folder for the sheets of edits")
+    parser.add_argument("--json", action="store_true", help="print JSON, not Markdown")
     options = parser.parse_args(arguments)
-    faces = load_faces(options.faces, "test")
-    labels = load_labels(options.labels, faces)
-    models = load("portraits")
-    parsing, classifier = models.parser, models.classifier
-    assert isinstance(parsing, PortraitParser)
-    assert isinstance(classifier, PortraitClassifier)
-
-    print(f"Encoder and generator, PSNR: {reconstruction(models, faces).mean():.2f} dB")
-    print(f"  without the background: {reconstruction(models, faces, labels).mean():.2f} dB")
-    for through in (128, 64):
-        shares = held_out_overlap(parsing, faces, labels, through)
-        print(f"Parser, intersection over union with the measured labels, photos at {through} px: {shares.mean():.3f}")
-        print("  " + ", ".join(f"{name} {share:.3f}" for name, share in zip(REGIONS, shares, strict=True)))
-    wanted = targets(labels, classifier.attributes)
-    accuracies = balanced_accuracy(logits_of(classifier, faces), wanted)
-    print(f"Classifier, balanced accuracy against the measured labels: {accuracies.mean():.3f}")
-    for i, name in enumerate(classifier.attributes):
-        absent, present = ((wanted[:, i] == value).sum() for value in (0, 1))
-        print(f"  {name} {accuracies[i]:.3f} ({present} present, {absent} absent)")
-    for vary in (0.0, 1.0):
-        errors = held_out_error(load_landmarks(), faces, vary)
-        print(f"Landmarks, mean error over the eye distance, crops varied {vary:.0%}: {errors.mean():.4f}")
+    models, test = load("portraits"), load_faces(options.faces, "test")
+    if options.what == "models":
+        tables = model_figures(models, test, load_labels(options.labels, test))
+    elif options.what == "distances":
+        tables = [distances(models, load_embedding(), load_faces(options.faces, "train"), test)]
+    elif options.what == "reconstruction":
+        train, some = load_faces(options.faces, "train"), spread(test, options.count)
+        tables = [reconstruction(models, load_embedding(), train, some, batch=options.batch)]
+    else:
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+        assert models.classifier is not None
+        known = known_attributes(test, models.classifier.attributes)
+        tables = [
+            edits(
+                models,
+                load_judge(),
+                load_embedding(),
+                test,
+                known,
+                count=options.count,
+                batch=options.batch,
+                out=options.out,
+            )
+        ]
+    if options.json:
+        print(json.dumps([table.json() for table in tables], indent=1))
+    else:
+        print(*tables, sep="\n")
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
-        main()
+    main()
