@@ -145,7 +145,7 @@ def edits(
     photos = faces.resized(size).float() / 255
     visible = F.interpolate(face_mask(parser, faces.resized(128).float() / 255), size=size, mode="area")
     fits = Fits(models, photos)
-    rows: list[tuple[str | float, ...]] = []
+    rows: list[tuple[str | float | int, ...]] = []
     for attribute in [name for name in ATTRIBUTE_REGIONS if name in set(classifier.attributes) & set(judge.attributes)]:
         strips: list[Image] = []
         for target in (1, 0):

@@ -20,7 +20,7 @@ from maskedit.terms import preserve, white_noise
 from maskedit.training.faces import Faces
 from maskedit.training.generator import reconstruct
 from maskedit.training.tables import Table
-from maskedit.types import Image, Latent, Mask
+from maskedit.types import Image, Latent
 from maskedit.variables import latent, noise
 
 SIZE = 64
@@ -35,7 +35,7 @@ def boxed(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 64 64"]:
 
 
 @torch.no_grad()
-def face_mask(parser: Parser, photos: Image) -> Mask:
+def face_mask(parser: Parser, photos: Image) -> Float[Tensor, "b 1 64 64"]:
     """How much of each of ``SIZE`` x ``SIZE`` pixels the parser takes for something other than background."""
     parts = [parser.parse(part, parser.regions).argmax(1, keepdim=True) for part in photos.split(32)]
     return boxed((torch.cat(parts) != parser.regions.index("background")).float())
@@ -112,7 +112,7 @@ def reconstruction(
     assert parser is not None
     photos = test.resized(generator.resolution).float() / 255
     wanted, mask = test.resized(SIZE).float() / 255, face_mask(parser, test.resized(2 * SIZE).float() / 255)
-    rows: list[tuple[str | float, ...]] = []
+    rows: list[tuple[str | float | int, ...]] = []
 
     def row(name: str, drawn: Image) -> None:
         drawn = boxed(drawn.clamp(0, 1))

@@ -16,7 +16,7 @@ class Table:
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[tuple[str | float, ...], ...]
+    rows: tuple[tuple[str | float | int, ...], ...]
 
     def __str__(self) -> str:
         lines = [self.head, ("---",) + ("---:",) * (len(self.head) - 1), *(map(shown, row) for row in self.rows)]
@@ -28,12 +28,12 @@ class Table:
         return {"title": self.title, "rows": rows}
 
 
-def shown(cell: str | float) -> str:
+def shown(cell: str | float | int) -> str:
     """A cell as it is printed: numbers with four digits at most."""
     if isinstance(cell, str):
         return cell
     return "–" if math.isnan(cell) else f"{cell:.4g}"
 
 
-def _plain(cell: str | float) -> str | float | None:
+def _plain(cell: str | float | int) -> str | float | int | None:
     return None if isinstance(cell, float) and math.isnan(cell) else cell
