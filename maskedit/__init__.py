@@ -9,7 +9,7 @@ if os.environ.get("MASKEDIT_TYPECHECK") == "1":  # every shape and type checked,
 
 from maskedit import functional, losses, recipes
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES, REGIONS, target_regions
-from maskedit.blend import Blend, blend, blend_change, blend_pyramid, blend_redraw, feather
+from maskedit.blend import Blend, blend, blend_change, blend_pyramid, blend_redraw, blend_tint, feather
 from maskedit.errors import CheckpointError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.events import Change, GrowTarget, Moment, NormalizeNoise, RedrawNoise
 from maskedit.memory import keep_memory
@@ -65,6 +65,7 @@ __all__ = [
     "blend_change",
     "blend_pyramid",
     "blend_redraw",
+    "blend_tint",
     "feather",
     "functional",
     "keep_memory",

@@ -99,6 +99,27 @@ def blend_redraw(
     return torch.where(support > 0, original + support * (change - lost * (original - bare)), original)
 
 
+def blend_tint(
+    edited: Image, fitted: Image, original: Float[Tensor, "b 3 H W"], mask: Mask
+) -> Float[Tensor, "b 3 H W"]:
+    """Add the broad colour of what the edit changed, and none of its detail: for hair of another colour.
+
+    A small generator colours hair in patches; hair is dyed evenly. Not in the paper.
+
+    Args:
+        edited: the generated picture after the edit ``[b, 3, h, w]``.
+        fitted: the generated picture before it ``[b, 3, h, w]``.
+        original: ``[b, 3, H, W]``.
+        mask: ``[b, 1, h, w]`` in [0, 1].
+    """
+    return blend_change(tinted(edited, fitted, mask), fitted, original, mask)
+
+
+def tinted(edited: Image, fitted: Image, mask: Mask) -> Image:
+    """The fitted picture with the change averaged within the mask, over an eighth of the side ``[b, 3, h, w]``."""
+    return fitted + _lowpass(mask * (edited - fitted), 1 / 8) / (_lowpass(mask, 1 / 8) + 1e-3)
+
+
 def redrawn(edited: Image, fitted: Image, *, tolerance: float | int = 0.06) -> Mask:
     """How far the edit drew another structure: 0 where it changed colours alone, 1 where edges moved ``[b, 1, h, w]``.
 
@@ -142,18 +163,18 @@ class Blend:
 
     Args:
         kind: ``"paste"`` (Eq. 12), ``"pyramid"`` (:func:`blend_pyramid`), ``"change"``
-            (:func:`blend_change`) or ``"redraw"`` (:func:`blend_redraw`).
+            (:func:`blend_change`), ``"redraw"`` (:func:`blend_redraw`) or ``"tint"`` (:func:`blend_tint`).
         preserve: the preserved regions that belong to the mask.
         target_from: take the target's mask from the input (``"original"``), or from the generated picture
             (``"generated"``), for edits of hair shape.
         softness: how far the mask's edge is softened inwards, in pixels of the generator.
-        since: for both changes: the stage at whose end the picture counts as fitted; None is the start.
+        since: for the last three: the stage at whose end the picture counts as fitted; None is the start.
 
     Raises:
         InputError: on an unknown kind or source, or a negative softness.
     """
 
-    kind: Literal["paste", "pyramid", "change", "redraw"] = "paste"
+    kind: Literal["paste", "pyramid", "change", "redraw", "tint"] = "paste"
     preserve: tuple[str, ...] = ("skin",)
     target_from: Literal["original", "generated"] = "original"
     softness: int = 0
@@ -161,9 +182,9 @@ class Blend:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preserve", tuple(self.preserve))
-        if self.kind not in ("paste", "pyramid", "change", "redraw"):
+        if self.kind not in ("paste", "pyramid", "change", "redraw", "tint"):
             raise InputError(
-                "unknown blend", expected="'paste', 'pyramid', 'change' or 'redraw'", actual=repr(self.kind)
+                "unknown blend", expected="'paste', 'pyramid', 'change', 'redraw' or 'tint'", actual=repr(self.kind)
             )
         if self.target_from not in ("original", "generated"):
             raise InputError(
@@ -177,7 +198,7 @@ class Blend:
     @property
     def needs_fitted(self) -> bool:
         """Whether the picture before the edit takes part."""
-        return self.kind in ("change", "redraw")
+        return self.kind in ("change", "redraw", "tint")
 
     def mask(self, preserved: Mask, target: Mask) -> Mask:
         """The blending mask ``[b, 1, h, w]`` from those of the two regions."""
@@ -187,7 +208,8 @@ class Blend:
         """The blended picture ``[b, 3, h, w]``."""
         if self.needs_fitted:
             assert fitted is not None  # the loop keeps it for these kinds
-            return (blend_change if self.kind == "change" else blend_redraw)(generated, fitted, original, mask)
+            how = {"change": blend_change, "redraw": blend_redraw, "tint": blend_tint}[self.kind]
+            return how(generated, fitted, original, mask)
         return (blend_pyramid if self.kind == "pyramid" else blend)(generated, original, mask)
 
     def __str__(self) -> str:

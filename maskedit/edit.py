@@ -20,6 +20,7 @@ from torch import Tensor
 
 from maskedit import recipes
 from maskedit.attributes import ATTRIBUTE_REGIONS
+from maskedit.blend import tinted
 from maskedit.errors import InputError, PhotoError
 from maskedit.memory import keep_memory
 from maskedit.models.bundled import load
@@ -260,7 +261,11 @@ def _paste(photo: Photo, alignment: Alignment, square: Square, schedule: Schedul
     mask = result.masks["blend"]
     if schedule.blend.needs_fitted:
         original = square if schedule.blend.kind == "redraw" else None
-        return paste(photo, alignment, result.generated, mask, fitted=result.fitted, original=original)
+        edited = result.generated
+        if schedule.blend.kind == "tint":
+            assert result.fitted is not None  # this kind needs it
+            edited = tinted(edited, result.fitted, mask)
+        return paste(photo, alignment, edited, mask, fitted=result.fitted, original=original)
     if schedule.blend.kind == "pyramid":
         return paste(photo, alignment, result.image, (mask > 0).to(mask))
     return paste(photo, alignment, result.generated, mask)

@@ -165,6 +165,8 @@ def plausible(
     # What changes its shape changes the skin around it, and leaves no detail of the photo in place; colours do not.
     colours = all(name in (*HAIR_COLOURS, *HAIR_SHAPES, "wearing_lipstick") for name in names)
     blend = Blend(kind="change", preserve=(), softness=1, since="fit")
+    if colours and any(name in HAIR_COLOURS for name in names):
+        blend = replace(blend, kind="tint")
     if not colours:
         blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
     edit = (

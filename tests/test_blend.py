@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import maskedit as me
 from tests import toys
 
-KINDS = ("paste", "pyramid", "change", "redraw")
+KINDS = ("paste", "pyramid", "change", "redraw", "tint")
 
 
 def pictures(seed: int, size: int = 32) -> tuple[torch.Tensor, ...]:
@@ -42,7 +42,7 @@ def test_outside_the_mask_not_a_bit_changes(kind, seed, softness):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_that_changes_nothing_changes_nothing(kind):
     _, fitted, original = pictures(0)
-    generated = fitted if kind in ("change", "redraw") else original
+    generated = fitted if kind in ("change", "redraw", "tint") else original
     blended = me.Blend(kind=kind)(generated, fitted, original, disc())
     torch.testing.assert_close(blended, original, rtol=0, atol=1e-6)
 
@@ -98,6 +98,21 @@ def test_redrawing_takes_the_ghost_and_leaves_the_strands():
     tinted = soft + 0.2 * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
     torch.testing.assert_close(
         me.blend_redraw(tinted, soft, strands, mask), me.blend_change(tinted, soft, strands, mask), rtol=0, atol=1e-5
+    )
+
+
+def test_a_tint_is_even_and_keeps_the_strands():
+    generator = torch.Generator().manual_seed(0)
+    photo, fitted = torch.rand(2, 1, 3, 64, 64, generator=generator)
+    patches = 0.3 * (torch.rand(1, 1, 8, 8, generator=generator) > 0.5)
+    edited = fitted + torch.nn.functional.interpolate(patches, scale_factor=8)
+    mask = disc(64, 0.8)[:1]
+    inside = mask.expand_as(photo) > 0
+    spread = {how: (how(edited, fitted, photo, mask) - photo)[inside].std() for how in (me.blend_change, me.blend_tint)}
+    assert spread[me.blend_tint] < 0.4 * spread[me.blend_change]
+    # The same change everywhere stays what it was.
+    torch.testing.assert_close(
+        me.blend_tint(fitted + 0.2, fitted, photo, mask)[inside], (photo + 0.2)[inside], rtol=0, atol=2e-3
     )
 
 

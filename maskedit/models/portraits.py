@@ -4,7 +4,6 @@ All take RGB in [0, 1] at any size and resize it to their own; in evaluation mod
 the others.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES, REGIONS
 from maskedit.models.labels import positions
-from maskedit.models.stylegan2 import GAIN, EqualLinear
 from maskedit.types import Image, Latent, Logits
 
 BRANCHES = {
@@ -158,45 +156,6 @@ class PortraitParser(nn.Module):
 
 
 class PortraitEncoder(nn.Module):
-    """Predicts W+ latents; a :class:`maskedit.protocols.Encoder`. Weights are scaled as in StyleGAN2 (equalised rates).
-
-    Args:
-        layers: how many vectors a latent has.
-        dim: size of each.
-        size: side in pixels that images are brought to.
-        widths: channels at 1/2, 1/4, ... of that, down to 4 pixels.
-        bottleneck: numbers that the latent is an affine function of.
-    """
-
-    def __init__(
-        self,
-        *,
-        layers: int,
-        dim: int,
-        size: int = 64,
-        widths: Sequence[int] = (32, 64, 96, 128),
-        bottleneck: int = 256,
-    ) -> None:
-        super().__init__()
-        self.latent_shape, self.size = (layers, dim), size
-        sizes = [3, *widths]
-        self.convs = nn.ModuleList(EqualConv(inputs=i, outputs=o) for i, o in pairwise(sizes))
-        last = (size >> len(widths)) ** 2 * widths[-1]
-        self.squeeze = EqualLinear(inputs=last, outputs=bottleneck)
-        self.expand = EqualLinear(inputs=bottleneck, outputs=layers * dim)
-
-    def encode(self, image: Image) -> Latent:
-        """Latents ``[b, layers, dim]``."""
-        x = fit(image, self.size) * 2 - 1
-        for conv in self.convs:
-            x = F.leaky_relu(conv(x), 0.2) * GAIN
-        x = F.leaky_relu(self.squeeze(x.flatten(1)), 0.2) * GAIN
-        return self.expand(x).to(image.dtype).unflatten(1, self.latent_shape)
-
-    forward = encode
-
-
-class PrincipalEncoder(nn.Module):
     """Predicts W+ latents; a :class:`maskedit.protocols.Encoder`.
 
     An affine function of a photo's principal components: with a thousand photos to learn from, convolutions learn the
@@ -240,19 +199,6 @@ class PrincipalEncoder(nn.Module):
         return self.expand(components).to(image.dtype).unflatten(1, self.latent_shape)
 
     forward = encode
-
-
-class EqualConv(nn.Module):
-    """A 4x4 convolution that halves the size, with an equalised learning rate."""
-
-    def __init__(self, *, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.scale = 1 / math.sqrt(16 * inputs)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 4, 4))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-
-    def forward(self, x: Float[Tensor, "b inputs h w"]) -> Float[Tensor, "b outputs h2 w2"]:
-        return F.conv2d(x, self.weight * self.scale, self.bias, stride=2, padding=1)
 
 
 class PortraitClassifier(nn.Module):

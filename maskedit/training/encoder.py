@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.models.bundled import load
-from maskedit.models.portraits import PrincipalEncoder
+from maskedit.models.portraits import PortraitEncoder
 from maskedit.models.stylegan2 import StyleGAN2
 from maskedit.models.stylegan2_files import load_generator
 from maskedit.training.augment import crop, placement, recolour, uniform
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     images = faces.resized(min(2 * size, faces.images.shape[-1]))
     test = (held_out.resized(size).float() / 255).to(device)
     layers, dim = generator.latent_shape
-    net = PrincipalEncoder(layers=layers, dim=dim, components=min(protocol.components, 2 * len(faces)))
+    net = PortraitEncoder(layers=layers, dim=dim, components=min(protocol.components, 2 * len(faces)))
     net.look_at(faces.resized(net.size).float() / 255)
     net.to(device)
     with torch.no_grad():

@@ -6,6 +6,7 @@ generator of an earlier training goes on: the encoder learns alone first.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -17,7 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from maskedit.memory import keep_memory
-from maskedit.models.portraits import EqualConv, PortraitEncoder, PrincipalEncoder
+from maskedit.models.portraits import PortraitEncoder
 from maskedit.models.stylegan2 import EqualLinear, StyledConv, StyleGAN2
 from maskedit.protocols import Encoder, LatentDistribution
 from maskedit.training.augment import crop, placement, recolour, uniform
@@ -32,6 +33,19 @@ NOISE = 0.05
 """Strength of the noise maps, not learned: reconstruction would silence the noise, which edits need for detail."""
 IMPORTANCE = (0.4, 2.0, 1.5, 2.0, 0.9, 1.3, 1.0, 0.8, 0.4)
 """Weight of each region's pixels: what nobody edits need not be drawn well."""
+
+
+class EqualConv(nn.Module):
+    """A 4x4 convolution that halves the size, with an equalised learning rate."""
+
+    def __init__(self, *, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.scale = 1 / math.sqrt(16 * inputs)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Float[Tensor, "b inputs h w"]) -> Float[Tensor, "b outputs h2 w2"]:
+        return F.conv2d(x, self.weight * self.scale, self.bias, stride=2, padding=1)
 
 
 class Discriminator(nn.Module):
@@ -112,7 +126,7 @@ def reconstruct(generator: StyleGAN2, encoder: Encoder, photos: Image) -> Image:
 
 
 @torch.no_grad()
-def latents_of(encoder: PortraitEncoder | PrincipalEncoder, faces: Faces, components: int) -> LatentDistribution:
+def latents_of(encoder: PortraitEncoder, faces: Faces, components: int) -> LatentDistribution:
     """Mean and principal components of the latents of photos and their mirror images."""
     photos = faces.resized(encoder.size).float() / 255
     codes = torch.cat([encoder.encode(part) for part in torch.cat([photos, photos.flip(3)]).split(64)]).flatten(1)
@@ -185,7 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.start:
         begun = {k.removeprefix("0."): v for k, v in averaged(options.start).items() if k.startswith("0.")}
         generator.load_state_dict(begun)
-    encoder = PrincipalEncoder(**encoder_config(generator, len(faces)))
+    encoder = PortraitEncoder(**encoder_config(generator, len(faces)))
     encoder.look_at(faces.resized(encoder.size).float() / 255)
     discriminator = Discriminator(size=size)
     nets = nn.ModuleList([generator, encoder]).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]

@@ -1,10 +1,11 @@
 """Turn finished (or running) trainings into the bundled weights.
 
 ``python -m maskedit.training.pack --faces FOLDER --runs RUNS --out maskedit/weights`` reads the averaged weights of
-``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier`` and ``RUNS/landmarks``.
+``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier``, ``RUNS/judge`` and ``RUNS/landmarks``.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedit.models.bundled import NETWORKS, write
-from maskedit.models.portraits import PortraitEncoder
+from maskedit.models.portraits import BRANCHES, PortraitEncoder
 from maskedit.models.stylegan2 import StyleGAN2
 from maskedit.training.faces import load_faces
 from maskedit.training.generator import encoder_config, generator_config, latents_of
@@ -20,6 +21,13 @@ from maskedit.training.loop import averaged
 
 COMPONENTS = 128
 """How many principal components of the latents are kept."""
+
+
+CONFIGS: Mapping[str, Mapping[str, Any]] = {
+    "classifier": {"branches": {name: list(group) for name, group in BRANCHES.items()}},
+    "judge": {"attributes": [name for group in BRANCHES.values() for name in group]},
+}
+"""What the file says of a network beside its weights, so that another default does not spoil it."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -30,7 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--resolution", type=int, default=64, help="of the generator")
     options = parser.parse_args(arguments)
 
-    def trained(name: str, config: dict[str, Any], weights: dict[str, Tensor]) -> tuple[nn.Module, dict[str, Any]]:
+    def trained(
+        name: str, config: Mapping[str, Any], weights: dict[str, Tensor]
+    ) -> tuple[nn.Module, Mapping[str, Any]]:
         network = NETWORKS[name](**config)
         network.load_state_dict(weights)
         return network.eval().requires_grad_(False), config
@@ -40,14 +50,15 @@ def main(arguments: list[str] | None = None) -> None:
     assert isinstance(generator[0], StyleGAN2)
     encoder = trained("encoder", encoder_config(generator[0]), within(drawn, "1."))
     rest = {
-        name: trained(name, {}, averaged(options.runs / name / "checkpoint.safetensors"))
-        for name in ("parser", "classifier", "landmarks")
+        name: trained(name, CONFIGS.get(name, {}), averaged(options.runs / name / "checkpoint.safetensors"))
+        for name in ("parser", "classifier", "landmarks", "judge")
     }
     assert isinstance(encoder[0], PortraitEncoder)
     latents = latents_of(encoder[0].half().float(), load_faces(options.faces, "train"), COMPONENTS)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    write(options.out / "landmarks.safetensors", {"landmarks": rest.pop("landmarks")})
+    for name in ("landmarks", "judge"):
+        write(options.out / f"{name}.safetensors", {name: rest.pop(name)})
     write(
         options.out / "portraits.safetensors",
         {"generator": generator, "encoder": encoder, **rest},
