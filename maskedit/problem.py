@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from maskedit.attributes import target_regions
@@ -223,5 +223,5 @@ def _check_names(kind: str, names: Sequence[str], model: Parser | Classifier | N
             )
 
 
-def _bytes(tensor: Float[Tensor, "..."]) -> bytes:
+def _bytes(tensor: Shaped[Tensor, "..."]) -> bytes:
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

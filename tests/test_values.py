@@ -331,6 +331,19 @@ def test_the_fingerprint_is_of_everything_that_decides_a_run():
     assert len({this.fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)
 
 
+def test_networks_that_count_their_batches_have_a_fingerprint_too():
+    class Counted(toys.ToyParser, nn.BatchNorm2d):
+        def __init__(self) -> None:
+            nn.BatchNorm2d.__init__(self, 3)
+            toys.ToyParser.__init__(self)
+
+    counted = Counted()
+    this = me.Problem(toys.models(parser=counted), toys.pictures(1), attributes=["smiling"])
+    before = this.fingerprint
+    counted.num_batches_tracked += 1
+    assert replace(this).fingerprint != before
+
+
 def test_table_one():
     assert len(me.ATTRIBUTE_REGIONS) == 14
     assert me.target_regions(["blond_hair", "smiling", "wavy_hair"]) == ("hair", "mouth")
