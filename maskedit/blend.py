@@ -116,8 +116,8 @@ def blend_tint(
 
 
 def tinted(edited: Image, fitted: Image, mask: Mask) -> Image:
-    """The fitted picture with the change averaged within the mask, over an eighth of the side ``[b, 3, h, w]``."""
-    return fitted + _lowpass(mask * (edited - fitted), 1 / 8) / (_lowpass(mask, 1 / 8) + 1e-3)
+    """The fitted picture with the change averaged within the mask, over a quarter of the side ``[b, 3, h, w]``."""
+    return fitted + _lowpass(mask * (edited - fitted), 1 / 4) / (_lowpass(mask, 1 / 4) + 1e-3)
 
 
 def redrawn(edited: Image, fitted: Image, *, tolerance: float | int = 0.06) -> Mask:
