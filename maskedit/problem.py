@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from maskedit.attributes import target_regions
