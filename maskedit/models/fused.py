@@ -68,17 +68,17 @@ class _StyledConv(torch.autograd.Function):
         slope: float,
         clamp: float | None,
     ) -> Tensor:
-        scaled = x * _channels(style, x)
-        if up:
-            y = blur(F.conv_transpose2d(scaled, weight.transpose(0, 1), stride=2))
+        alone = len(x) == 1
+        if alone:  # one image's factors go into its weights, which saves passes over the features
+            y = _convolve(x, _scaled(weight, demodulation, style), bias.to(x.dtype), up)
         else:
-            y = F.conv2d(scaled, weight, padding=1)
-        del scaled
+            y = _convolve(x * _channels(style, x), weight, None, up)
         factor, offset = _channels(demodulation, y), _channels(bias[None], y)
         noise = None if noise is None else noise.to(y.dtype)
         for rows in blocks(y):
             block = y[:, :, rows]
-            torch.addcmul(offset, block, factor, out=block)
+            if not alone:
+                torch.addcmul(offset, block, factor, out=block)
             if noise is not None:
                 block += noise[:, :, rows]
             F.leaky_relu_(block, slope)
@@ -92,7 +92,7 @@ class _StyledConv(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, out, style, demodulation, noise, weight, bias = ctx.saved_tensors
-        factor = _channels(demodulation, out)
+        alone, factor = len(x) == 1, _channels(demodulation, out)
         inner = torch.empty_like(out)  # the gradient of the convolution's result
         of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
         of_demodulation = torch.zeros_like(demodulation)
@@ -102,17 +102,21 @@ class _StyledConv(torch.autograd.Function):
                 given = given * (result.abs() < ctx.clamp)
             # Sums of gradient times value, less those of what was added to the value.
             of_demodulation += (given * result).sum((2, 3), dtype=demodulation.dtype)
-            before = torch.ops.aten.leaky_relu_backward(given, result, ctx.slope, True)
+            before = inner[:, :, rows]
+            torch.ops.aten.leaky_relu_backward.grad_input(given, result, ctx.slope, True, grad_input=before)
             added = before.sum((2, 3), dtype=demodulation.dtype) * bias
             if noise is not None:
                 added += (before * noise[:, :, rows]).sum((2, 3), dtype=demodulation.dtype)
             of_demodulation -= added
             if of_noise is not None:
                 of_noise[:, :, rows] = before.sum(1, keepdim=True)
-            torch.mul(before, factor, out=inner[:, :, rows])
+            if not alone:
+                before *= factor
         of_demodulation /= demodulation
         if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
             return None, None, of_demodulation, of_noise, None, None, None, None, None
+        if alone:
+            weight = _scaled(weight, demodulation)
         if ctx.up:
             of_x = F.conv2d(blur(inner, adjoint=True), weight.transpose(0, 1), stride=2)
         else:
@@ -126,17 +130,20 @@ class _StyledConv(torch.autograd.Function):
         return of_x, of_style, of_demodulation, of_noise, None, None, None, None, None
 
 
-def blur(x: Float[Tensor, "b c h1 w1"], *, adjoint: bool = False) -> Float[Tensor, "b c h w"]:
+def blur(
+    x: Float[Tensor, "b c h1 w1"], bias: Float[Tensor, " c"] | None = None, *, adjoint: bool = False
+) -> Float[Tensor, "b c h w"]:
     """The [1, 3, 3, 1] filter along both axes, of total gain 4; one row and column fewer than came.
 
     Args:
         x: features.
+        bias: added to the channels of the result.
         adjoint: the filter's transpose instead: one row and column more.
     """
-    channels, margin = x.shape[1], 2 if adjoint else 1
-    taps = x.new_tensor(_TAPS)
-    x = F.conv2d(x, taps.view(1, 1, 4, 1).expand(channels, 1, 4, 1), padding=(margin, 0), groups=channels)
-    return F.conv2d(x, taps.view(1, 1, 1, 4).expand(channels, 1, 1, 4), padding=(0, margin), groups=channels)
+    channels, taps = x.shape[1], x.new_tensor(_TAPS)
+    # One filter of 16 taps: two of 4 are less arithmetic, but a pass more.
+    kernel = taps.outer(taps).expand(channels, 1, 4, 4)
+    return F.conv2d(x, kernel, bias, padding=2 if adjoint else 1, groups=channels)
 
 
 def blocks(x: Float[Tensor, "b c h w"]) -> Iterator[slice]:
@@ -149,3 +156,17 @@ def blocks(x: Float[Tensor, "b c h w"]) -> Iterator[slice]:
 
 def _channels(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
     return factors.to(like.dtype)[:, :, None, None]
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, up: bool) -> Tensor:
+    if up:
+        return blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
+    return F.conv2d(x, weight, bias, padding=1)
+
+
+def _scaled(
+    weight: Tensor, outputs: Float[Tensor, "1 outputs"], inputs: Float[Tensor, "1 inputs"] | None = None
+) -> Tensor:
+    """Weights of one image, in the layout that they came in."""
+    factors = outputs.mT if inputs is None else outputs.mT * inputs
+    return weight * factors.to(weight.dtype)[:, :, None, None]
