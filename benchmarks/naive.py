@@ -103,7 +103,7 @@ def filtered(x: Tensor, *, up: int, before: int, after: int) -> Tensor:
     kernel = torch.outer(taps, taps) / 16
     y = x.reshape(b, c, h, 1, w, 1)
     y = F.pad(y, [0, up - 1, 0, 0, 0, up - 1]).reshape(b, c, h * up, w * up)
-    # Depthwise, as some ports have it. Others fold the channels into the batch, which costs oneDNN half of a whole step.
+    # Depthwise, as some ports have it: others fold the channels into the batch, which takes oneDNN half of a step.
     return F.conv2d(F.pad(y, [before, after, before, after]), kernel.expand(c, 1, 4, 4), groups=c)
 
 

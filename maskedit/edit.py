@@ -39,6 +39,8 @@ Recipe = Callable[..., Schedule]
 
 RECIPES: Mapping[str, tuple[Recipe, str]] = {
     "plausible": (recipes.plausible, "encoder"),
+    "fast": (recipes.fast, "encoder"),
+    "balanced": (recipes.balanced, "encoder"),
     "paper": (recipes.paper, "mean"),
     "released": (recipes.released, "mean"),
 }
@@ -88,7 +90,7 @@ def edit_photo(
         photo: ``[1, 3, h, w]`` in [0, 1], such as :func:`maskedit.photo.read` gives.
         wanted: attribute -> target in [0, 1]; 1 sets, 0 removes, anything between is a strength.
         models: the bundled portraits by default.
-        recipe: ``"plausible"``, ``"paper"`` or ``"released"``; see :mod:`maskedit.recipes`.
+        recipe: ``"plausible"``, ``"fast"``, ``"balanced"``, ``"paper"`` or ``"released"``; see :mod:`maskedit.recipes`.
         landmarks: pixels x, y of 68 or 5 points of the face, if they are known.
         box: (left, top, right, bottom) of the face in pixels, if that is known.
         seed: of everything that is drawn.

@@ -1,4 +1,4 @@
-"""The procedures of the paper and of its released program, and one for small generators, as Schedules.
+"""The procedures of the paper and of its released program, shorter ones, and one for small generators, as Schedules.
 
 Each is an ordinary schedule: print it to see all that it does, copy it to change it.
 
@@ -7,8 +7,9 @@ Each is an ordinary schedule: print it to see all that it does, copy it to chang
 ['fit', 'edit', 'settle', 'detail']
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -128,6 +129,69 @@ def global_edit(
         Stage("detail", steps[1], detail, vary=noise(lr=0.1), after_step=[NormalizeNoise()]),
         blend=Blend(preserve=()),
     )
+
+
+@dataclass(frozen=True)
+class Falling:
+    """A learning rate that falls along half a cosine, from ``first`` towards zero after ``steps``.
+
+    >>> rate = Falling(0.1, 100)
+    >>> rate(0), round(rate(50), 3)
+    (0.1, 0.05)
+    """
+
+    first: float | int
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        return self.first * (1 + math.cos(math.pi * min(step / self.steps, 1))) / 2
+
+
+def fast(
+    attributes: str | Sequence[str],
+    *,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
+    hold: Sequence[str] = (),
+    size: Mapping[str, float | int] | None = None,
+    rate: float | int = 0.03,
+    steps: tuple[int, int, int, int] = (40, 30, 40, 40),
+) -> Schedule:
+    """The objectives of :func:`paper` in a tenth of its steps: not in the paper.
+
+    Long steps that shorten, from a latent that is near already: begin at the encoder's code,
+    ``Problem(..., start="encoder")``. How near it comes to the paper's objective: docs/performance.md.
+
+    Args:
+        attributes: one of Table I, or several at once.
+        target: 1 sets, 0 removes, anything between is a strength; one for all or one each.
+        smoothing: the paper's epsilon; one for all or one each.
+        hold: attributes to keep at the classifier's prediction for the input.
+        size: region -> alpha, to scale components (Eq. 6).
+        rate: the latent's first learning rate in each stage; where w is wider spread, a higher one may do.
+        steps: of fit, edit, settle and detail.
+    """
+    schedule = paper(attributes, target=target, smoothing=smoothing, hold=hold, size=size, steps=steps)
+    fit, edit, settle, detail = schedule
+    return Schedule(
+        replace(fit, vary=latent(lr=Falling(rate, steps[0]))),
+        replace(edit, vary=latent(lr=rate)),
+        replace(settle, vary=latent(lr=Falling(rate, steps[2]))),
+        replace(detail, vary=noise(lr=Falling(0.2, steps[3]))),
+        blend=schedule.blend,
+    )
+
+
+def balanced(
+    attributes: str | Sequence[str],
+    *,
+    target: float | int | Sequence[float | int] = 1.0,
+    smoothing: float | int | Sequence[float | int] = 0.05,
+    hold: Sequence[str] = (),
+    size: Mapping[str, float | int] | None = None,
+) -> Schedule:
+    """:func:`fast` with twice the steps, a fifth of the paper's, and shorter ones; arguments as there."""
+    return fast(attributes, target=target, smoothing=smoothing, hold=hold, size=size, rate=0.02, steps=(80, 60, 80, 80))
 
 
 def plausible(

@@ -95,24 +95,25 @@ class _StyledConv(torch.autograd.Function):
         alone, factor = len(x) == 1, _channels(demodulation, out)
         inner = torch.empty_like(out)  # the gradient of the convolution's result
         of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
-        of_demodulation = torch.zeros_like(demodulation)
+        of_demodulation = torch.zeros_like(demodulation) if ctx.needs_input_grad[2] else None
         for rows in blocks(out):
             given, result = gradient[:, :, rows], out[:, :, rows]
             if ctx.clamp is not None:
                 given = given * (result.abs() < ctx.clamp)
-            # Sums of gradient times value, less those of what was added to the value.
-            of_demodulation += (given * result).sum((2, 3), dtype=demodulation.dtype)
             before = inner[:, :, rows]
             torch.ops.aten.leaky_relu_backward.grad_input(given, result, ctx.slope, True, grad_input=before)
-            added = before.sum((2, 3), dtype=demodulation.dtype) * bias
-            if noise is not None:
-                added += (before * noise[:, :, rows]).sum((2, 3), dtype=demodulation.dtype)
-            of_demodulation -= added
+            if of_demodulation is not None:
+                # Sums of gradient times value, less those of what was added to the value.
+                of_demodulation += (given * result).sum((2, 3), dtype=demodulation.dtype)
+                of_demodulation -= before.sum((2, 3), dtype=demodulation.dtype) * bias
+                if noise is not None:
+                    of_demodulation -= (before * noise[:, :, rows]).sum((2, 3), dtype=demodulation.dtype)
             if of_noise is not None:
                 of_noise[:, :, rows] = before.sum(1, keepdim=True)
             if not alone:
                 before *= factor
-        of_demodulation /= demodulation
+        if of_demodulation is not None:
+            of_demodulation /= demodulation
         if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
             return None, None, of_demodulation, of_noise, None, None, None, None, None
         if alone:
@@ -122,10 +123,12 @@ class _StyledConv(torch.autograd.Function):
         else:
             of_x = F.conv_transpose2d(inner, weight, padding=1)
         del inner
-        of_style, factor = torch.zeros_like(style), _channels(style, x)
+        of_style = torch.zeros_like(style) if ctx.needs_input_grad[1] else None
+        factor = _channels(style, x)
         for rows in blocks(x):
             block = of_x[:, :, rows]
-            of_style += (block * x[:, :, rows]).sum((2, 3), dtype=style.dtype)
+            if of_style is not None:
+                of_style += (block * x[:, :, rows]).sum((2, 3), dtype=style.dtype)
             block *= factor
         return of_x, of_style, of_demodulation, of_noise, None, None, None, None, None
 

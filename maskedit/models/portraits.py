@@ -22,7 +22,7 @@ BRANCHES = {
     "eyebrows": ("bushy_eyebrows", "arched_eyebrows"),
     "nose": ("pointy_nose", "big_nose"),
     "eyes": ("narrow_eyes",),
-    "skin": ("pale_skin",),
+    "skin": ("pale_skin", "young"),
 }
 """The attributes that the bundled classifier tells, by the branch that tells them."""
 

@@ -1,13 +1,12 @@
-"""Train the attribute classifier: ``python -m maskedit.training.classifier --faces FOLDER --labels LABELS --out RUN``.
+"""Train the attribute classifier: ``maskedit train classifier --faces FOLDER --labels LABELS --out RUN``.
 
 Hair and lips are dyed as well, and labelled by what they were dyed: so the logits follow the colour of hair and lips
 and not what usually goes with it. The classifier learns from one half of the people, the judge from the other.
 """
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -30,7 +29,9 @@ from maskedit.training.labels import (
     inside,
     load_labels,
 )
-from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
+from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
+from maskedit.training.protocol import Protocol, number, read_options
+from maskedit.training.seen import seen_over
 
 LIP_RED = MEASURES.index("lip_red")
 SKIN = MEASURES.index("skin_L"), MEASURES.index("skin_b")
@@ -46,6 +47,7 @@ def targets(labels: Labels, names: Sequence[str]) -> Float[Tensor, "n attributes
     for name in HAIR_SHAPES:
         columns[name] = torch.where(labels.dyeable, columns[name], torch.nan)
     columns["pale_skin"] = ends(labels.measures[:, SKIN[0]] - labels.measures[:, SKIN[1]], 50.0, 57.0)
+    columns["young"] = torch.full_like(columns["pale_skin"], torch.nan)  # no measurement tells
     return torch.stack([columns[name] for name in names], 1)
 
 
@@ -90,7 +92,7 @@ def varied(
 ) -> tuple[UInt8[Tensor, "n 3 size size"], Float[Tensor, "n a"]]:
     """All photos ``times`` over, moved, turned and many of them dyed, with what is then true of them."""
     images, lips = faces.resized(SIZE), lips_of(faces.landmarks, SIZE)
-    known = targets(labels, names)
+    known = seen_over(targets(labels, names), faces.names, names)
     hair = [(i, HAIR_COLOURS.index(name)) for i, name in enumerate(names) if name in HAIR_COLOURS]
     made, truths = [], []
     for i, rows in enumerate(torch.arange(len(faces)).repeat(times).split(64)):
@@ -102,7 +104,8 @@ def varied(
         for column, kind in hair:
             truth[:, column] = kinds[:, kind]
         if "wearing_lipstick" in names:
-            truth[:, names.index("wearing_lipstick")] = ends(red, *MEASURED["wearing_lipstick"][1:])
+            column, dyed = names.index("wearing_lipstick"), red != labels.measures[rows, LIP_RED]
+            truth[:, column] = torch.where(dyed, ends(red, *MEASURED["wearing_lipstick"][1:]), truth[:, column])
         place = placement(
             0.5 + uniform(-0.03, 0.03, len(rows), 2, random=random),
             uniform(-0.1, 0.08, len(rows), random=random).exp(),
@@ -114,32 +117,32 @@ def varied(
     return torch.cat(made), torch.cat(truths)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TeachingProtocol(Protocol):
+    """The numbers of this training."""
+
+    steps: int = number(2000, "steps in all")
+    variants: int = number(16, "pictures made of each photo: moved, turned, dyed")
+    rate: float = number(2e-3, "learning rate of Adam, falling to zero over the last three fifths")
+
+
+PRESETS = {"bundled": TeachingProtocol()}
+
+
 def teach(
     net: PortraitClassifier | PortraitJudge,
     half: Literal["a", "b"],
     description: str | None,
+    presets: Mapping[str, TeachingProtocol],
     arguments: list[str] | None,
-    *,
-    seed: int,
 ) -> None:
     """Train a classifier on its half of the photos, by the command line's arguments."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
-    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
-    parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--variants", type=int, default=16, help="of each photo: moved, turned, dyed")
-    parser.add_argument("--seed", type=int, default=seed)
-    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
-    options = parser.parse_args(arguments)
-
-    torch.manual_seed(options.seed)
+    protocol, options = read_options(description, presets, arguments)
+    torch.manual_seed(protocol.seed)
     device, names = options.device, net.attributes
     faces, held_out = load_faces(options.faces, "train", half), load_faces(options.faces, "test")
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
-    pictures, truths = varied(faces, labels, names, net.size, options.variants, options.seed)
+    pictures, truths = varied(faces, labels, names, net.size, protocol.variants, protocol.seed)
     held_out_known = targets(held_out_labels, names)
     net.apply(_drawn_anew)  # the seed's weights, not those that the caller happened to draw
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
@@ -147,16 +150,16 @@ def teach(
     adam = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
 
     def step(i: int) -> dict[str, Tensor]:
-        random = draws(options.seed, i)
-        torch.manual_seed(options.seed * 1_000_007 + i)  # dropout draws from the global generator
-        set_rate(adam, decayed(2e-3, i, options.steps, final=0.6))
-        rows = balanced(faces, 0.5, options.batch, random)
-        rows = rows + len(faces) * torch.randint(options.variants, rows.shape, generator=random)
+        random = draws(protocol.seed, i)
+        torch.manual_seed(protocol.seed * 1_000_007 + i)  # dropout draws from the global generator
+        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.6))
+        rows = balanced(faces, 0.5, protocol.batch, random)
+        rows = rows + len(faces) * torch.randint(protocol.variants, rows.shape, generator=random)
         photos, wanted = pictures[rows].float() / 255, truths[rows].to(device)
         mirrored = torch.rand(len(rows), 1, 1, 1, generator=random) < 0.5
         photos = degrade(recolour(torch.where(mirrored, photos.flip(3), photos), random, 0.4), random, smallest=20)
         net.train()
-        with torch.autocast(device.type, torch.bfloat16):
+        with half_precision(device):
             logits = net.classify(photos.to(device, memory_format=torch.channels_last), names)
         # Present and absent count alike in each attribute, whatever their numbers; unknown counts nothing.
         smoothed = wanted.nan_to_num(0.5).clamp(0.03, 0.97)
@@ -167,16 +170,16 @@ def teach(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
-        follow(average, net, 0.995, i)
+        follow(average, net, protocol.average, i)
         return {"loss": loss.detach()}
 
     def report(done: int) -> None:
         shares = balanced_accuracy(logits_of(average, held_out), held_out_known)
         told = " ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
-        print(f"balanced accuracy after {done}: {shares.mean():.3f}; {told}", flush=True)
+        print(f"balanced accuracy after {done}: {shares.nanmean():.3f}; {told}", flush=True)
 
     kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
 
 
 def _drawn_anew(module: nn.Module) -> None:
@@ -185,7 +188,7 @@ def _drawn_anew(module: nn.Module) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    teach(PortraitClassifier(), "a", __doc__, arguments, seed=0)
+    teach(PortraitClassifier(), "a", __doc__, PRESETS, arguments)
 
 
 if __name__ == "__main__":
