@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import losses, roofline, workload
+import maskedit as me
+from benchmarks import edit, losses, roofline, workload
+from tests import toys
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,3 +67,20 @@ def test_losses_are_compared_with_the_same_formulas(name: str) -> None:
 def test_overhead_runs() -> None:
     command = [sys.executable, "-m", "benchmarks.overhead", "--narrower=16", "--rounds=2", "--steps=1"]
     assert "overhead" in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_objective_of_an_edit_is_the_papers_with_its_noise() -> None:
+    """A stage that moves nothing, with random noise maps, has that total at its one step."""
+    problem = me.Problem(toys.models(), toys.pictures(2), attributes=["smiling"], start="encoder")
+    terms = me.recipes.paper("smiling").stages[1].terms + me.white_noise()
+    vary = [me.latent(lr=0.0), me.noise(lr=0.0)]
+    still = me.Stage("still", 1, terms, vary=vary, on_enter=[me.RedrawNoise()])
+    result = me.run(problem, me.Schedule(still))
+    assert result.noises[-1].std() > 0.5
+    torch.testing.assert_close(edit.objective(problem, "smiling", result), result.history.total[:, 0])
+
+
+def test_a_shorter_schedule_has_a_share_of_each_stage() -> None:
+    schedule = edit.shorter(me.recipes.paper("smiling"), 0.01)
+    assert [stage.steps for stage in schedule] == [5, 2, 3, 5]
+    assert schedule.blend == me.recipes.paper("smiling").blend

@@ -380,6 +380,24 @@ def test_paper_and_released_differ_where_the_notes_say():
     assert "which may grow" not in repr(me.recipes.paper("black_hair"))
 
 
+@pytest.mark.parametrize(("recipe", "share"), [(me.recipes.fast, 10), (me.recipes.balanced, 5)])
+def test_the_short_recipes_have_the_papers_objectives(recipe, share):
+    options = {"target": 0.0, "hold": ["pale_skin"], "size": {"mouth": 1.5}}
+    paper, short = (make("wavy_hair", **options) for make in (me.recipes.paper, recipe))
+    assert [repr(stage.terms) for stage in short] == [repr(stage.terms) for stage in paper]
+    assert [stage.after_step for stage in short] == [stage.after_step for stage in paper]
+    assert short.blend == paper.blend
+    assert short.steps * share <= paper.steps
+
+
+def test_the_rate_of_the_short_recipes_falls_to_nothing():
+    rate = me.recipes.Falling(0.2, 10)
+    rates = [rate(step) for step in range(12)]
+    assert rates == sorted(rates, reverse=True)
+    assert (rates[0], rates[10], rates[11]) == (0.2, pytest.approx(0), pytest.approx(0))
+    assert "lr Falling(first=0.2, steps=40)" in repr(me.recipes.fast("smiling"))
+
+
 def test_the_global_recipe_runs():
     schedule = me.recipes.global_edit("pale_skin", features=lambda x: [x, x**2], face=["skin", "mouth"], steps=(3, 2))
     this = me.Problem(
