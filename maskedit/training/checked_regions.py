@@ -1,11 +1,14 @@
-"""Regions of held-out photos, corrected by eye, and the sheets for it.
+"""Regions of photos, corrected by eye, and the sheets for it.
 
-The photos are every third official portrait and every fourth synthetic face of the test split, in the manifest's
-order. Each began as the measured map (:mod:`maskedit.training.labels`; no parser had a part in it) and was looked at
-with its borders drawn at four times the map's size. What was wrong was painted over with polygons, which are in
+The held-out photos are every third official portrait and every fourth synthetic face of the test split, in the
+manifest's order; the figures are of these. The others, spread over the training split, are what the parser learns from
+more than from any measured map; they were corrected faster and by others, and not all were looked at again.
+
+Each began as the measured map (:mod:`maskedit.training.labels`; no parser had a part in it) and was looked at with its
+borders drawn at four times the map's size. What was wrong was painted over with polygons, which are in
 ``data/checked_regions.json``: for each photo those to paint, in order, in fractions of the picture's side; none where
-the measured map was right. The result was looked at again, and mended. There was a single judge, who drew straight
-edges: a pixel or two at a border say little. The names were read so:
+the measured map was right. The result was looked at again, and mended. The held-out photos had a single judge, who
+drew straight edges: a pixel or two at a border say little. The names were read so:
 
 - ears are what shows of them, earrings included; hair in front of an ear, or of a brow, is hair;
 - beards and moustaches are skin, as in the measured maps; so are shaven and bald heads, but not cropped hair that
@@ -66,7 +69,7 @@ def checked_regions(faces: Faces, labels: Labels) -> tuple[Int64[Tensor, " n"], 
     """The photos whose regions were corrected by eye.
 
     Args:
-        faces: any photos, of the test split or more.
+        faces: any photos.
         labels: what was measured of them, as ``load_labels(DATA, faces)`` returns.
 
     Returns:

@@ -100,9 +100,9 @@ def varied(
         truth = known[rows].clone()
         photos, colour = labels.dyed(images[rows].float() / 255, rows, 0.5, random)
         photos, red = dye_lips(photos, lips[rows], labels.measures[rows], 0.5, random)
-        kinds = torch.where(labels.dyeable[rows, None], hair_ends(colour), torch.nan)
+        kinds, dyed = hair_ends(colour), (colour != labels.hair[rows]).any(1)
         for column, kind in hair:
-            truth[:, column] = kinds[:, kind]
+            truth[:, column] = torch.where(dyed, kinds[:, kind], truth[:, column])
         if "wearing_lipstick" in names:
             column, dyed = names.index("wearing_lipstick"), red != labels.measures[rows, LIP_RED]
             truth[:, column] = torch.where(dyed, ends(red, *MEASURED["wearing_lipstick"][1:]), truth[:, column])

@@ -102,8 +102,8 @@ class ParserProtocol(Protocol):
     """The numbers of this training."""
 
     batch: int = number(16, "pictures a step")
-    steps: int = number(1500, "steps in all")
-    corrected: float = number(0.6, "share of the pictures whose regions were corrected by eye, where there are any")
+    steps: int = number(3000, "steps in all")
+    corrected: float = number(0.7, "share of the pictures whose regions were corrected by eye, where there are any")
     rate: float = number(2e-3, "learning rate of Adam, falling to zero over the second half")
 
 

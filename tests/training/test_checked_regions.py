@@ -24,12 +24,21 @@ def number(name: str) -> int:
 
 
 def test_sixty_held_out_photos_a_third_of_them_synthetic() -> None:
-    names = list(corrections())
-    assert len(names) >= 60
     with (DATA / "checked_attributes.csv").open(newline="") as file:
         held_out = [row["file"] for row in csv.DictReader(file)]
-    assert set(names) <= set(held_out)
+    names = [name for name in corrections() if name in held_out]
+    assert len(names) >= 60
     assert 0.3 < sum(name.startswith("sfhq") for name in names) / len(names) < 0.4
+
+
+def test_the_other_photos_are_trained_on() -> None:
+    with (DATA / "checked_attributes.csv").open(newline="") as file:
+        held_out = {row["file"] for row in csv.DictReader(file)}
+    with (DATA / "measures.csv").open(newline="") as file:
+        measured = {row["file"] for row in csv.DictReader(file)}
+    others = corrections().keys() - held_out
+    assert len(others) >= 40
+    assert others <= measured - held_out
 
 
 def test_polygons_name_regions_and_lie_in_the_picture() -> None:
