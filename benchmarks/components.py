@@ -38,13 +38,13 @@ from maskedit.models.unet import UNet
 from maskedit.models.vgg import VGG, VGG16, VGG19
 from maskedit.training.augment import degrade, recolour
 from maskedit.training.checked import checked_attributes
-from maskedit.training.checked_regions import checked_regions
+from maskedit.training.checked_regions import checked_regions, overlap
 from maskedit.training.classifier import balanced_accuracy, targets
 from maskedit.training.classifier import varied as varied_faces
 from maskedit.training.faces import Faces, balanced, load_faces
 from maskedit.training.labels import MEASURED, SIZE, Labels, load_labels
 from maskedit.training.loop import decayed, draws, set_rate, train
-from maskedit.training.parser import IMPORTANCE, overlap, varied
+from maskedit.training.parser import IMPORTANCE, varied
 
 NAMES = (*HAIR_COLOURS, *MEASURED)
 """The attributes that the classifiers learn: those with measured labels."""

@@ -16,20 +16,21 @@ TRAININGS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "generator": {"bundled": ("generator", "StyleGAN2's synthesis and an encoder to W+, as one autoencoder")},
     "encoder": {"bundled": ("encoder", "an encoder to W+ for a generator that stays as it is")},
     "parser": {
-        "bundled": ("parser", "the nine regions, from photos with measured regions"),
+        "bundled": ("parser", "the nine regions, from photos with measured regions, more from those the eye corrected"),
         "datasetgan": ("datasetgan", "the paper's: a few labelled pictures, an ensemble on the generator's features"),
         "datasetgan-small": ("datasetgan", "the same for a small generator, in minutes"),
     },
     "classifier": {
-        "bundled": ("classifier", "attributes in branches, from photos with measured attributes"),
+        "bundled": ("classifier", "attributes in branches, from photos with attributes measured or given by eye"),
         "paper": ("tree", "the paper's: its tree, Nesterov momentum, weighted binary cross-entropy"),
     },
     "judge": {"bundled": ("judge", "a second classifier of another kind, for success that nothing was optimised for")},
     "landmarks": {"bundled": ("landmarks", "the 68 points of a face, for alignment")},
+    "embedding": {"bundled": ("embedding", "64 numbers that tell photos apart, for figures")},
 }
 """What can be trained -> preset -> its module in ``maskedit.training``, and what it is. The first is the default."""
 
-OWN_PRESETS = {"tree", "datasetgan", "parser", "landmarks", "encoder"}
+OWN_PRESETS = {"tree", "datasetgan", "parser", "landmarks", "encoder", "classifier", "judge", "embedding"}
 """Modules that know ``--preset`` and ``--print`` themselves."""
 
 

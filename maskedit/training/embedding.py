@@ -1,4 +1,4 @@
-"""Train the embedding: ``python -m maskedit.training.embedding --faces FOLDER --labels LABELS --out RUN``.
+"""Train the embedding: ``maskedit train embedding --faces FOLDER --labels LABELS --out RUN``.
 
 Two views of one photo are one, those of other photos are others (InfoNCE). The views differ in place, size, light and
 colour, by the mirror, and half of them have another photo's background and clothes: what is left to tell photos apart
@@ -8,6 +8,7 @@ writes the weights as they are bundled.
 
 import argparse
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,7 +21,8 @@ from maskedit.models.embedding import FaceEmbedding
 from maskedit.training.augment import crop, placement, recolour, region_mask, uniform
 from maskedit.training.faces import load_faces
 from maskedit.training.labels import SIZE, load_labels
-from maskedit.training.loop import Kept, decayed, draws, follow, set_rate, train
+from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
+from maskedit.training.protocol import Protocol, number, read_options
 
 TEMPERATURE = 0.1
 
@@ -54,7 +56,7 @@ def contrast(first: Float[Tensor, "b dim"], second: Float[Tensor, "b dim"]) -> F
     alike = both @ both.T / TEMPERATURE
     alike.fill_diagonal_(-torch.inf)
     b = len(first)
-    return F.cross_entropy(alike, torch.arange(2 * b).roll(b))
+    return F.cross_entropy(alike, torch.arange(2 * b, device=first.device).roll(b))
 
 
 @torch.no_grad()
@@ -62,51 +64,60 @@ def found_again(
     net: FaceEmbedding, images: UInt8[Tensor, "n 3 h w"], around: Float[Tensor, "n 1 h w"], seed: int = 0
 ) -> float:
     """The share of photos one view of which is nearest to another view of the same photo."""
-    first, second = (net.eval().embed(views(images, around, net.size, draws(seed, i))) for i in (0, 1))
+    device = next(net.parameters()).device
+    pairs = (views(images, around, net.size, draws(seed, i)).to(device) for i in (0, 1))
+    first, second = (net.eval().embed(pictures).cpu() for pictures in pairs)
     return float(((first @ second.T).argmax(1) == torch.arange(len(images))).float().mean())
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
-    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint and log")
-    parser.add_argument("--pack", type=Path, help="file for the averaged weights, such as embedding.safetensors")
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
-    options = parser.parse_args(arguments)
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingProtocol(Protocol):
+    """The numbers of this training."""
 
-    torch.manual_seed(options.seed)
+    batch: int = number(64, "photos a step, two views of each")
+    average: float = number(0.99, "decay of the average of the weights, which is what is used")
+    steps: int = number(1000, "steps in all")
+    rate: float = number(2e-3, "learning rate of Adam, falling to zero over the last three fifths")
+
+
+PRESETS = {"bundled": EmbeddingProtocol()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--pack", type=Path, help="file for the averaged weights, such as embedding.safetensors")
+
+    protocol, options = read_options(__doc__, PRESETS, arguments, more=more)
+    device = options.device
+    torch.manual_seed(protocol.seed)
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     images, around = faces.resized(SIZE), surroundings(load_labels(options.labels, faces).regions)
     test = held_out.resized(SIZE), surroundings(load_labels(options.labels, held_out).regions)
-    net = FaceEmbedding().to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+    net = FaceEmbedding().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.AdamW(net.parameters(), weight_decay=0.02)
 
     def step(i: int) -> dict[str, Tensor]:
-        random = draws(options.seed, i)
-        set_rate(adam, decayed(2e-3, i, options.steps, final=0.6))
-        rows = torch.randperm(len(images), generator=random)[: options.batch]
+        random = draws(protocol.seed, i)
+        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.6))
+        rows = torch.randperm(len(images), generator=random)[: protocol.batch]
         seen = torch.cat([views(images[rows], around[rows], net.size, random) for _ in range(2)])
         net.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            numbers = net.embed(seen.to(memory_format=torch.channels_last))
+        with half_precision(device):
+            numbers = net.embed(seen.to(device, memory_format=torch.channels_last))
         loss = contrast(*numbers.float().chunk(2))
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
-        follow(average, net, 0.99, i)
+        follow(average, net, protocol.average, i)
         return {"loss": loss.detach()}
 
     def report(done: int) -> None:
         print(f"held-out photos found again after {done}: {found_again(average, *test):.3f}", flush=True)
 
     kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
     if options.pack:
         write(options.pack, {"embedding": (average, {})})
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from maskedit.attributes import REGIONS
 from maskedit.models.portraits import PortraitParser
 from maskedit.training.augment import crop, degrade, placement, recolour, uniform
-from maskedit.training.checked_regions import checked_regions
+from maskedit.training.checked_regions import checked_regions, overlap
 from maskedit.training.faces import Faces, balanced, load_faces
 from maskedit.training.labels import SIZE, Labels, load_labels
 from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
@@ -55,12 +55,6 @@ def varied(
     maps = F.one_hot(regions.long(), len(REGIONS)).permute(0, 3, 1, 2).float()
     both = crop(torch.cat([images, maps], 1), place, size)
     return degrade(recolour(both[:, :3], random), random, smallest=24), both[:, 3:]
-
-
-def overlap(found: UInt8[Tensor, "n h w"], labels: UInt8[Tensor, "n h w"]) -> Float[Tensor, " regions"]:
-    """Intersection over union of each region, over all pictures together."""
-    wanted = [(found == i, labels == i) for i in range(len(REGIONS))]
-    return torch.stack([(a & b).sum() / (a | b).sum().clamp(min=1) for a, b in wanted])
 
 
 def held_out_overlap(net: RegionNet, faces: Faces, labels: Labels, through: int = SIZE) -> Float[Tensor, " regions"]:

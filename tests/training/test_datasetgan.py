@@ -17,6 +17,7 @@ from maskedit.errors import InputError
 from maskedit.models.stylegan2 import StyleGAN2
 from maskedit.protocols import LatentDistribution
 from maskedit.training import datasetgan
+from maskedit.training.checked_regions import overlap
 from maskedit.training.datasetgan import (
     DatasetGAN,
     Features,
@@ -33,7 +34,6 @@ from maskedit.training.datasetgan import (
     vote,
 )
 from maskedit.training.loop import draws
-from maskedit.training.parser import overlap
 
 TINY = DatasetGAN(
     networks=3, hidden=16, pixel_batch=64, pixel_steps=120, pixel_rate=1e-2, synthetic=24, parser="portrait", size=32,
