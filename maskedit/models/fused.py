@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from maskedit.models import winograd
+
 BLOCK = 1 << 21
 """Numbers in a block."""
 
@@ -30,6 +32,7 @@ def styled_conv(
     weight: Float[Tensor, "outputs inputs 3 3"],
     bias: Float[Tensor, " outputs"],
     *,
+    at_points: Float[Tensor, "36 inputs outputs"] | None = None,
     up: bool,
     slope: float,
     clamp: float | None,
@@ -43,6 +46,7 @@ def styled_conv(
         noise: added to every channel; None for none.
         weight: of the convolution; no gradient.
         bias: of the output channels; no gradient.
+        at_points: ``winograd.at_points(weight)``, to use in place of it.
         up: a transposed convolution of stride 2 and the [1, 3, 3, 1] blur, in place of a convolution.
         slope: of the rectifier below zero, positive.
         clamp: bound on the result's magnitude; None for none.
@@ -51,7 +55,7 @@ def styled_conv(
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     with torch.autocast(device, enabled=False):  # what autocast would do in the function and forget in its backward
         x, weight = x.to(dtype), weight.to(dtype)
-        return _StyledConv.apply(x, style, demodulation, noise, weight, bias, up, slope, clamp)
+        return _StyledConv.apply(x, style, demodulation, noise, weight, bias, at_points, up, slope, clamp)
 
 
 class _StyledConv(torch.autograd.Function):
@@ -64,35 +68,39 @@ class _StyledConv(torch.autograd.Function):
         noise: Tensor | None,
         weight: Tensor,
         bias: Tensor,
+        at_points: Tensor | None,
         up: bool,
         slope: float,
         clamp: float | None,
     ) -> Tensor:
-        alone = len(x) == 1
-        if alone:  # one image's factors go into its weights, which saves passes over the features
+        # One image's factors go into its weights, which saves passes over the features.
+        folded = len(x) == 1 and at_points is None
+        if folded:
             y = _convolve(x, _scaled(weight, demodulation, style), bias.to(x.dtype), up)
+        elif at_points is not None:
+            y = winograd.conv(x * _channels(style, x), at_points)
         else:
             y = _convolve(x * _channels(style, x), weight, None, up)
         factor, offset = _channels(demodulation, y), _channels(bias[None], y)
         noise = None if noise is None else noise.to(y.dtype)
         for rows in blocks(y):
             block = y[:, :, rows]
-            if not alone:
+            if not folded:
                 torch.addcmul(offset, block, factor, out=block)
             if noise is not None:
                 block += noise[:, :, rows]
             F.leaky_relu_(block, slope)
             if clamp is not None:
                 block.clamp_(-clamp, clamp)
-        ctx.save_for_backward(x, y, style, demodulation, noise, weight, bias)
+        ctx.save_for_backward(x, y, style, demodulation, noise, weight, bias, at_points)
         ctx.up, ctx.slope, ctx.clamp = up, slope, clamp
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, out, style, demodulation, noise, weight, bias = ctx.saved_tensors
-        alone, factor = len(x) == 1, _channels(demodulation, out)
+        x, out, style, demodulation, noise, weight, bias, at_points = ctx.saved_tensors
+        folded, factor = len(x) == 1 and at_points is None, _channels(demodulation, out)
         inner = torch.empty_like(out)  # the gradient of the convolution's result
         of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
         of_demodulation = torch.zeros_like(demodulation) if ctx.needs_input_grad[2] else None
@@ -110,15 +118,17 @@ class _StyledConv(torch.autograd.Function):
                     of_demodulation -= (before * noise[:, :, rows]).sum((2, 3), dtype=demodulation.dtype)
             if of_noise is not None:
                 of_noise[:, :, rows] = before.sum(1, keepdim=True)
-            if not alone:
+            if not folded:
                 before *= factor
         if of_demodulation is not None:
             of_demodulation /= demodulation
         if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
-            return None, None, of_demodulation, of_noise, None, None, None, None, None
-        if alone:
+            return None, None, of_demodulation, of_noise, *[None] * 6
+        if folded:
             weight = _scaled(weight, demodulation)
-        if ctx.up:
+        if at_points is not None:
+            of_x = winograd.conv_adjoint(inner, at_points)
+        elif ctx.up:
             of_x = F.conv2d(blur(inner, adjoint=True), weight.transpose(0, 1), stride=2)
         else:
             of_x = F.conv_transpose2d(inner, weight, padding=1)
@@ -130,7 +140,32 @@ class _StyledConv(torch.autograd.Function):
             if of_style is not None:
                 of_style += (block * x[:, :, rows]).sum((2, 3), dtype=style.dtype)
             block *= factor
-        return of_x, of_style, of_demodulation, of_noise, None, None, None, None, None
+        return of_x, of_style, of_demodulation, of_noise, *[None] * 6
+
+
+def styled_rgb(x: Float[Tensor, "b inputs h w"], weight: Float[Tensor, "b 3 inputs"]) -> Float[Tensor, "b 3 h w"]:
+    """A 1x1 convolution with weights for each image, differentiable once; channels last, like the features."""
+    return _StyledRGB.apply(x, weight.to(x.dtype))
+
+
+class _StyledRGB(torch.autograd.Function):
+    """Products row by row: over all pixels at once the weights' gradient is a long sum for few numbers, and slow."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return (x.permute(0, 2, 3, 1) @ weight.mT[:, None]).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = (gradient.permute(0, 2, 3, 1) @ weight[:, None]).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[1]:
+            of_weight = (gradient.transpose(1, 2) @ x.permute(0, 2, 3, 1)).sum(1)
+        return of_x, of_weight
 
 
 def blur(

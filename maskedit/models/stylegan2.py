@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from maskedit.errors import InputError
-from maskedit.models.fused import blur, styled_conv
+from maskedit.models import winograd
+from maskedit.models.fused import blur, styled_conv, styled_rgb
 from maskedit.types import Image, Latent, NoiseMaps
 
 SLOPE = 0.2
@@ -88,6 +89,7 @@ class StyledConv(nn.Module):
     """
 
     power: Tensor | None
+    at_points: Tensor | None
 
     def __init__(self, *, inputs: int, outputs: int, latent_dim: int, up: bool) -> None:
         super().__init__()
@@ -98,10 +100,11 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("power", None, persistent=False)
+        self.register_buffer("at_points", None, persistent=False)
 
     def freeze(self) -> None:
         """Keep the weights' power per channel pair, which only training changes, and their best layout."""
-        self.power = self._power().detach()
+        self.power, self.at_points = self._power().detach(), None
         weight = self.weight.detach()
         # Channels last, those of the input for a transposed convolution; only strides change.
         weight = weight.transpose(0, 1) if self.up else weight
@@ -115,6 +118,16 @@ class StyledConv(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
         if self.power is not None:
             self.freeze()
+
+    def _at_points(self, x: Tensor) -> Tensor | None:
+        """The frozen weights for :mod:`~maskedit.models.winograd` where it pays, made when first needed: measured on
+        CPUs, with many channels and enough tiles, in float32 only, as half precision would lose too much to it."""
+        reduced = torch.is_autocast_enabled(x.device.type) or x.dtype is not torch.float32
+        if self.up or reduced or x.device.type != "cpu" or min(x.shape[2:]) < 64 or min(self.weight.shape[:2]) < 256:
+            return None
+        if self.at_points is None:
+            self.at_points = winograd.at_points(self.weight)
+        return self.at_points
 
     def factors(self, latent: Float[Tensor, "b dim"]) -> tuple[Float[Tensor, "b inputs"], Float[Tensor, "b outputs"]]:
         """What to multiply input and output channels by; the rectifier's gain is folded into the latter."""
@@ -132,7 +145,10 @@ class StyledConv(nn.Module):
         noise = None if noise is None else noise * (self.noise_strength * GAIN)
         bias, clamp = self.bias * GAIN, None if clamp is None else clamp * GAIN
         if self.power is not None and not self.weight.requires_grad:
-            return styled_conv(x, *factors, noise, self.weight, bias, up=self.up, slope=SLOPE, clamp=clamp)
+            points = self._at_points(x)
+            return styled_conv(
+                x, *factors, noise, self.weight, bias, at_points=points, up=self.up, slope=SLOPE, clamp=clamp
+            )
         style, demodulation = (f[:, :, None, None] for f in factors)
         x = x * style.to(x.dtype)
         if self.up:
@@ -163,8 +179,10 @@ class ToRGB(nn.Module):
     def forward(
         self, x: Float[Tensor, "b inputs h w"], weight: Float[Tensor, "b 3 inputs"], clamp: float | None
     ) -> Float[Tensor, "b 3 h w"]:
-        # With channels last, like the features, and row by row: the weights' gradient as one long product is slow.
-        rgb = (x.permute(0, 2, 3, 1) @ weight.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
+        if self.weight.requires_grad:  # in training, which differentiates twice
+            rgb = (x.permute(0, 2, 3, 1) @ weight.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
+        else:
+            rgb = styled_rgb(x, weight)
         rgb = rgb.to(weight.dtype) + self.bias[:, None, None]
         return rgb if clamp is None else rgb.clamp(-clamp, clamp)
 
