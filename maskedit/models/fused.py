@@ -5,7 +5,8 @@ goes in and what comes out is kept, and both are kept by the neighbours anyway: 
 that the value before it is known from the value after, and what demodulation needs, the sum of gradient times value,
 is the same on both sides of the rectifier.
 
-Everything that is not a convolution is done block by block, each small enough to stay in the processor's cache.
+A layer is computed strip by strip, forward and backward, each so small that what is between its passes stays in the
+processor's cache and hardly counts in memory.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from torch import Tensor
 from maskedit.models import winograd
 
 BLOCK = 1 << 21
-"""Numbers in a block."""
+"""Numbers in a strip of the result."""
 
 _TAPS = (0.25, 0.75, 0.75, 0.25)
 
@@ -54,8 +55,7 @@ def styled_conv(
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     with torch.autocast(device, enabled=False):  # what autocast would do in the function and forget in its backward
-        x, weight = x.to(dtype), weight.to(dtype)
-        return _StyledConv.apply(x, style, demodulation, noise, weight, bias, at_points, up, slope, clamp)
+        return _StyledConv.apply(x.to(dtype), style, demodulation, noise, weight, bias, at_points, up, slope, clamp)
 
 
 class _StyledConv(torch.autograd.Function):
@@ -75,23 +75,34 @@ class _StyledConv(torch.autograd.Function):
     ) -> Tensor:
         # One image's factors go into its weights, which saves passes over the features.
         folded = len(x) == 1 and at_points is None
-        if folded:
-            y = _convolve(x, _scaled(weight, demodulation, style), bias.to(x.dtype), up)
-        elif at_points is not None:
-            y = winograd.conv(x * _channels(style, x), at_points)
-        else:
-            y = _convolve(x * _channels(style, x), weight, None, up)
+        scale = 2 if up else 1
+        y = torch.empty(
+            (len(x), len(weight), scale * x.shape[2], scale * x.shape[3]),
+            dtype=x.dtype,
+            device=x.device,
+            memory_format=torch.channels_last,
+        )
         factor, offset = _channels(demodulation, y), _channels(bias[None], y)
-        noise = None if noise is None else noise.to(y.dtype)
-        for rows in blocks(y):
-            block = y[:, :, rows]
+        kernel = (_scaled(weight, demodulation, style) if folded else weight).to(x.dtype)
+        added = bias.to(x.dtype) if folded else None
+        for rows in strips(x, y, whole=at_points is not None):
+            part = x if at_points is not None else _rows(x, rows.start - 1, rows.stop + 1)
+            part = part if folded else part * _channels(style, x)
+            if at_points is not None:
+                block = winograd.conv(part, at_points)
+            elif up:
+                block = F.conv_transpose2d(part, kernel.transpose(0, 1), stride=2)
+                block = blur(block[:, :, 1:-1], added, padding=(0, 1))
+            else:
+                block = F.conv2d(part, kernel, added, padding=(0, 1))
             if not folded:
                 torch.addcmul(offset, block, factor, out=block)
+            own = slice(scale * rows.start, scale * rows.stop)
             if noise is not None:
-                block += noise[:, :, rows]
-            F.leaky_relu_(block, slope)
+                block += noise[:, :, own].to(y.dtype)
+            rectify(block, slope, y[:, :, own])
             if clamp is not None:
-                block.clamp_(-clamp, clamp)
+                y[:, :, own].clamp_(-clamp, clamp)
         ctx.save_for_backward(x, y, style, demodulation, noise, weight, bias, at_points)
         ctx.up, ctx.slope, ctx.clamp = up, slope, clamp
         return y
@@ -100,46 +111,46 @@ class _StyledConv(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, out, style, demodulation, noise, weight, bias, at_points = ctx.saved_tensors
-        folded, factor = len(x) == 1 and at_points is None, _channels(demodulation, out)
-        inner = torch.empty_like(out)  # the gradient of the convolution's result
-        of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
+        folded, scale, height = len(x) == 1 and at_points is None, 2 if ctx.up else 1, out.shape[2]
+        kernel = (_scaled(weight, demodulation) if folded else weight).to(x.dtype)
+        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] else None
+        of_style = torch.zeros_like(style) if ctx.needs_input_grad[1] else None
         of_demodulation = torch.zeros_like(demodulation) if ctx.needs_input_grad[2] else None
-        for rows in blocks(out):
-            given, result = gradient[:, :, rows], out[:, :, rows]
+        of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
+        for rows in strips(x, out, whole=at_points is not None):
+            own = slice(scale * rows.start, scale * rows.stop)
+            wide = slice(max(0, own.start - scale), min(height, own.stop + scale))  # what these rows of x had part in
+            given, result = gradient[:, :, wide], out[:, :, wide]
             if ctx.clamp is not None:
                 given = given * (result.abs() < ctx.clamp)
-            before = inner[:, :, rows]
-            torch.ops.aten.leaky_relu_backward.grad_input(given, result, ctx.slope, True, grad_input=before)
+            before = torch.ops.aten.leaky_relu_backward(given, result, ctx.slope, True)
+            inside = slice(own.start - wide.start, own.stop - wide.start)
+            inner = before[:, :, inside]
             if of_demodulation is not None:
                 # Sums of gradient times value, less those of what was added to the value.
-                of_demodulation += (given * result).sum((2, 3), dtype=demodulation.dtype)
-                of_demodulation -= before.sum((2, 3), dtype=demodulation.dtype) * bias
+                of_demodulation += (given * result)[:, :, inside].sum((2, 3), dtype=demodulation.dtype)
+                of_demodulation -= inner.sum((2, 3), dtype=demodulation.dtype) * bias
                 if noise is not None:
-                    of_demodulation -= (before * noise[:, :, rows]).sum((2, 3), dtype=demodulation.dtype)
+                    of_demodulation -= (inner * noise[:, :, own].to(inner.dtype)).sum((2, 3), dtype=demodulation.dtype)
             if of_noise is not None:
-                of_noise[:, :, rows] = before.sum(1, keepdim=True)
+                of_noise[:, :, own] = inner.sum(1, keepdim=True)
+            if of_x is None:
+                continue
             if not folded:
-                before *= factor
-        if of_demodulation is not None:
-            of_demodulation /= demodulation
-        if not (ctx.needs_input_grad[0] or ctx.needs_input_grad[1]):
-            return None, None, of_demodulation, of_noise, *[None] * 6
-        if folded:
-            weight = _scaled(weight, demodulation)
-        if at_points is not None:
-            of_x = winograd.conv_adjoint(inner, at_points)
-        elif ctx.up:
-            of_x = F.conv2d(blur(inner, adjoint=True), weight.transpose(0, 1), stride=2)
-        else:
-            of_x = F.conv_transpose2d(inner, weight, padding=1)
-        del inner
-        of_style = torch.zeros_like(style) if ctx.needs_input_grad[1] else None
-        factor = _channels(style, x)
-        for rows in blocks(x):
-            block = of_x[:, :, rows]
+                before *= _channels(demodulation, before)
+            if at_points is not None:
+                block = winograd.conv_adjoint(before, at_points)
+            else:
+                part = _rows(before, inside.start - scale, inside.stop + scale)
+                if ctx.up:
+                    block = F.conv2d(blur(part, padding=(0, 2)), kernel.transpose(0, 1), stride=2)
+                else:
+                    block = F.conv_transpose2d(part, kernel, padding=(2, 1))
             if of_style is not None:
                 of_style += (block * x[:, :, rows]).sum((2, 3), dtype=style.dtype)
-            block *= factor
+            torch.mul(block, _channels(style, block), out=of_x[:, :, rows])
+        if of_demodulation is not None:
+            of_demodulation /= demodulation
         return of_x, of_style, of_demodulation, of_noise, *[None] * 6
 
 
@@ -169,37 +180,52 @@ class _StyledRGB(torch.autograd.Function):
 
 
 def blur(
-    x: Float[Tensor, "b c h1 w1"], bias: Float[Tensor, " c"] | None = None, *, adjoint: bool = False
+    x: Float[Tensor, "b c h1 w1"], bias: Float[Tensor, " c"] | None = None, *, padding: tuple[int, int] = (1, 1)
 ) -> Float[Tensor, "b c h w"]:
-    """The [1, 3, 3, 1] filter along both axes, of total gain 4; one row and column fewer than came.
+    """The [1, 3, 3, 1] filter along both axes, of total gain 4.
 
     Args:
         x: features.
         bias: added to the channels of the result.
-        adjoint: the filter's transpose instead: one row and column more.
+        padding: rows and columns of zeros on each side; three fewer come out than there are then. With 2, it is the
+            transpose of the filter with 1.
     """
     channels, taps = x.shape[1], x.new_tensor(_TAPS)
     # One filter of 16 taps: two of 4 are less arithmetic, but a pass more.
     kernel = taps.outer(taps).expand(channels, 1, 4, 4)
-    return F.conv2d(x, kernel, bias, padding=2 if adjoint else 1, groups=channels)
+    return F.conv2d(x, kernel, bias, padding=padding, groups=channels)
 
 
-def blocks(x: Float[Tensor, "b c h w"]) -> Iterator[slice]:
-    """Rows of pixels, so many at a time that a block has at most BLOCK numbers, or is one row."""
-    b, channels, height, width = x.shape
-    step = max(1, BLOCK // (b * channels * width))
+def rectify(x: Tensor, slope: float, out: Tensor) -> None:
+    """Leaky rectifier of ``x``, written to ``out``."""
+    torch.ops.aten.leaky_relu.out(x, slope, out=out)
+
+
+def strips(
+    x: Float[Tensor, "b inputs h w"], y: Float[Tensor, "b outputs h2 w2"], *, whole: bool = False
+) -> Iterator[slice]:
+    """Rows of ``x``, so many at a time that those of ``y`` made of them are at most BLOCK numbers, or one row of ``x``.
+
+    Args:
+        x: what goes into a layer.
+        y: what comes out, as high or twice as high.
+        whole: all rows at once, as always on devices that have no such caches.
+    """
+    height = x.shape[2]
+    step = height if whole or x.device.type != "cpu" else max(1, BLOCK * height // y.numel())
     for start in range(0, height, step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, height))
+
+
+def _rows(x: Float[Tensor, "b c h w"], start: int, stop: int) -> Float[Tensor, "b c h2 w"]:
+    """These rows, zeros where there are none."""
+    missing = (max(0, -start), max(0, stop - x.shape[2]))
+    inside = x[:, :, max(0, start) : stop]
+    return F.pad(inside, (0, 0, *missing)) if any(missing) else inside
 
 
 def _channels(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
     return factors.to(like.dtype)[:, :, None, None]
-
-
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, up: bool) -> Tensor:
-    if up:
-        return blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
-    return F.conv2d(x, weight, bias, padding=1)
 
 
 def _scaled(
