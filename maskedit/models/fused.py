@@ -128,7 +128,7 @@ class _StyledConv(torch.autograd.Function):
             inner = before[:, :, inside]
             if of_demodulation is not None:
                 # Sums of gradient times value, less those of what was added to the value.
-                of_demodulation += (given * result)[:, :, inside].sum((2, 3), dtype=demodulation.dtype)
+                of_demodulation += _product_sums(given[:, :, inside], result[:, :, inside], demodulation.dtype)
                 of_demodulation -= inner.sum((2, 3), dtype=demodulation.dtype) * bias
                 if noise is not None:
                     of_demodulation -= (inner * noise[:, :, own].to(inner.dtype)).sum((2, 3), dtype=demodulation.dtype)
@@ -147,7 +147,7 @@ class _StyledConv(torch.autograd.Function):
                 else:
                     block = F.conv_transpose2d(part, kernel, padding=(2, 1))
             if of_style is not None:
-                of_style += (block * x[:, :, rows]).sum((2, 3), dtype=style.dtype)
+                of_style += _product_sums(block, x[:, :, rows], style.dtype)
             torch.mul(block, _channels(style, block), out=of_x[:, :, rows])
         if of_demodulation is not None:
             of_demodulation /= demodulation
@@ -222,6 +222,15 @@ def _rows(x: Float[Tensor, "b c h w"], start: int, stop: int) -> Float[Tensor, "
     missing = (max(0, -start), max(0, stop - x.shape[2]))
     inside = x[:, :, max(0, start) : stop]
     return F.pad(inside, (0, 0, *missing)) if any(missing) else inside
+
+
+def _product_sums(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"], dtype: torch.dtype) -> Float[Tensor, "b c"]:
+    """``(a * b).sum((2, 3))`` without the product: one pass and no rounding between, of batch norm's backward."""
+    zeros, ones = a.new_zeros(a.shape[1], dtype=dtype), a.new_ones(a.shape[1], dtype=dtype)
+    backward = torch.ops.aten.native_batch_norm_backward
+    wanted = [False, True, False]
+    pairs = zip(a.split(1), b.split(1), strict=True)
+    return torch.stack([backward(p, q, ones, None, None, zeros, ones, True, 0.0, wanted)[1] for p, q in pairs])
 
 
 def _channels(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
