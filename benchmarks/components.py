@@ -418,7 +418,7 @@ class Analysis:
 
     def before(self) -> str:
         """A sentence on the photos themselves."""
-        if self.judge is None:
+        if self.judge is None or not self.options.edits:
             return ""
         with torch.no_grad():
             share = (self.judge.classify(self.photos, self.options.edits) > 0).float().mean()

@@ -134,4 +134,5 @@ def write(
     configs = {name: dict(config) for name, (_, config) in networks.items()}
     partial = path.with_suffix(".partial")
     save_file(state, partial, {"networks": json.dumps(configs), "format": "pt"})
+    partial.chmod(0o644)  # for everybody: safetensors writes for the owner alone
     partial.replace(path)

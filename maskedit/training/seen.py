@@ -1,10 +1,9 @@
 """Attributes of training photos as the eye sees them, where a measurement is not what a person calls the attribute.
 
-Hair shapes, lipstick, brows, noses, narrow eyes and youth in the training photos of the shared faces were looked at, on
-sheets such as :mod:`maskedit.training.checked` makes and with the same reading of the names, but by others than the one
+Hair colours and shapes, lipstick, brows, noses, narrow eyes and youth in the training photos of the shared faces were
+looked at, on sheets such as :mod:`maskedit.training.checked` makes and with the same reading of the names, but by others than the one
 who checked the held-out photos: each photo once, in quick passes, so single values are less sure than those of the
-held-out photos. Noses were looked at in a quarter of the photos. A field is empty where one could not say, or did not
-look.
+held-out photos. A field is empty where one could not say.
 """
 
 import csv
@@ -17,6 +16,7 @@ from torch import Tensor
 DATA = Path(__file__).parent / "data"
 
 SEEN = (
+    *("blond_hair", "brown_hair", "black_hair", "gray_hair"),
     *("straight_hair", "wavy_hair", "wearing_lipstick", "bushy_eyebrows", "arched_eyebrows"),
     *("pointy_nose", "big_nose", "narrow_eyes", "young"),
 )
