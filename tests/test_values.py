@@ -380,7 +380,7 @@ def test_paper_and_released_differ_where_the_notes_say():
     assert "which may grow" not in repr(me.recipes.paper("black_hair"))
 
 
-@pytest.mark.parametrize(("recipe", "share"), [(me.recipes.fast, 10), (me.recipes.balanced, 5)])
+@pytest.mark.parametrize(("recipe", "share"), [(me.recipes.fast, 6), (me.recipes.balanced, 3)])
 def test_the_short_recipes_have_the_papers_objectives(recipe, share):
     options = {"target": 0.0, "hold": ["pale_skin"], "size": {"mouth": 1.5}}
     paper, short = (make("wavy_hair", **options) for make in (me.recipes.paper, recipe))
@@ -395,7 +395,7 @@ def test_the_rate_of_the_short_recipes_falls_to_nothing():
     rates = [rate(step) for step in range(12)]
     assert rates == sorted(rates, reverse=True)
     assert (rates[0], rates[10], rates[11]) == (0.2, pytest.approx(0), pytest.approx(0))
-    assert "lr Falling(first=0.2, steps=40)" in repr(me.recipes.fast("smiling"))
+    assert "lr Falling(first=0.2, steps=60)" in repr(me.recipes.fast("smiling"))
 
 
 def test_the_global_recipe_runs():
