@@ -40,9 +40,16 @@ class FixedMask:
         return face.expand(len(image), len(regions), -1, -1)
 
 
-def problem(size: int, batch: int, stage: str, narrower: int = 1, dtype: torch.dtype = torch.float32) -> me.Problem:
+def problem(
+    size: int,
+    batch: int,
+    stage: str,
+    narrower: int = 1,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> me.Problem:
     """An edit of "smiling", with the models that the stage needs: the released program's, at its sizes."""
-    synthesis = generator(size, narrower).to(dtype).freeze()  # what is kept, in full precision too
+    synthesis = generator(size, narrower).to(device, dtype).freeze()  # what is kept, in full precision too
     parser = classifier = None
     if stage.startswith("edit"):
         trunk = ResNet(width=64 // narrower, outputs=None, dilated=True)
@@ -51,9 +58,9 @@ def problem(size: int, batch: int, stage: str, narrower: int = 1, dtype: torch.d
         classifier = (
             formula.fill_(AttributeTree(width=64 // narrower, hidden=128 // narrower)).eval().requires_grad_(False)
         )
-        parser, classifier = parser.to(dtype), classifier.to(dtype)
-    start = torch.stack([formula.normal(i, *synthesis.latent_shape) for i in range(batch)]).to(dtype)
-    image = torch.stack([formula.uniform(100 + i, 3, size, size) for i in range(batch)]).to(dtype)
+        parser, classifier = parser.to(device, dtype), classifier.to(device, dtype)
+    start = torch.stack([formula.normal(i, *synthesis.latent_shape) for i in range(batch)]).to(device, dtype)
+    image = torch.stack([formula.uniform(100 + i, 3, size, size) for i in range(batch)]).to(device, dtype)
     models = me.Models(synthesis, parser or FixedMask(), classifier)
     return me.Problem(models, image, attributes=["smiling"] if classifier else [], target=["mouth"], start=start)
 

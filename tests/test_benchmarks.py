@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import maskedit as me
-from benchmarks import edit, losses, roofline, workload
+from benchmarks import edit, gpu, losses, roofline, workload
 from tests import toys
 
 ROOT = Path(__file__).parents[1]
@@ -84,3 +85,27 @@ def test_a_shorter_schedule_has_a_share_of_each_stage() -> None:
     schedule = edit.shorter(me.recipes.paper("smiling"), 0.01)
     assert [stage.steps for stage in schedule] == [5, 2, 3, 5]
     assert schedule.blend == me.recipes.paper("smiling").blend
+
+
+def test_the_gpu_s_command_can_be_tried_without_one(tmp_path: Path) -> None:
+    """One row as a process writes it: a stage as it is, in half precision."""
+    command = "-m benchmarks.gpu --device cpu --size 8 --narrower 64 --steps 2 --stage fit --way eager --dtype bfloat16"
+    found = tmp_path / "rows.json"
+    subprocess.run([sys.executable, *command.split(), "--json", str(found)], cwd=ROOT, check=True, capture_output=True)
+    (row,) = json.loads(found.read_text())["rows"]
+    assert row["steps_per_second"] == pytest.approx(1 / row["seconds"])
+
+
+def test_a_generator_drawn_in_another_way_takes_the_same_steps() -> None:
+    problem = workload.problem(16, 1, "fit", narrower=16)
+    drawn: list[int] = []
+
+    def synthesize(latent: torch.Tensor, noises: Sequence[torch.Tensor]) -> torch.Tensor:
+        drawn.append(len(latent))
+        return gpu.Flat(problem.models.generator)(latent, *noises)  # type: ignore[arg-type]
+
+    models = me.Models(gpu.Prepared(problem.models.generator, synthesize), problem.models.parser)
+    other = me.Problem(models, problem.image, target=problem.regions, start=problem.start)
+    totals = [[step.total for step in islice(me.steps(p, workload.schedule("fit")), 3)] for p in (problem, other)]
+    assert len(drawn) == 3
+    torch.testing.assert_close(totals[0], totals[1])

@@ -1,9 +1,9 @@
 """Attributes of training photos as the eye sees them, where a measurement is not what a person calls the attribute.
 
 Hair colours and shapes, lipstick, brows, noses, narrow eyes and youth in the training photos of the shared faces were
-looked at, on sheets such as :mod:`maskedit.training.checked` makes and with the same reading of the names, but mostly by
-others than the one who checked the held-out photos: each photo once, in quick passes, so single values are less sure
-than those of the held-out photos. A field is empty where one could not say.
+looked at, on sheets such as :mod:`maskedit.training.checked` makes and with the same reading of the names, but mostly
+by others than the one who checked the held-out photos: each photo once, in quick passes, so single values are less
+sure than those of the held-out photos. A field is empty where one could not say.
 """
 
 import csv
