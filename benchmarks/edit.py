@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         taken: dict[str, list[tuple[float, me.Result, Tensor]]] = {recipe: [] for recipe in RECIPES}
         for part in photos[lacking].split(chosen.batch):
             for recipe, (make, start) in RECIPES.items():
-                problem = me.Problem(models, part, attributes=[name], start=start)
                 schedule = shorter(make(name), chosen.share)
                 begun = time.perf_counter()
+                problem = me.Problem(models, part, attributes=[name], start=start)
                 result = me.run(problem, schedule)
                 seconds = (time.perf_counter() - begun) / len(part)
                 taken[recipe].append((seconds, result, objective(problem, name, result)))

@@ -204,8 +204,10 @@ class Blend:
         """The blending mask ``[b, 1, h, w]`` from those of the two regions."""
         return feather((preserved + target).clamp(0, 1), self.softness)
 
-    def __call__(self, generated: Image, fitted: Image | None, original: Image, mask: Mask) -> Image:
-        """The blended picture ``[b, 3, h, w]``."""
+    def __call__(
+        self, generated: Image, fitted: Image | None, original: Float[Tensor, "b 3 H W"], mask: Mask
+    ) -> Float[Tensor, "b 3 H W"]:
+        """The blended picture, of the original's size: only kinds that add a change take a larger one."""
         if self.needs_fitted:
             assert fitted is not None  # the loop keeps it for these kinds
             how = {"change": blend_change, "redraw": blend_redraw, "tint": blend_tint}[self.kind]

@@ -1,6 +1,7 @@
 """Loads StyleGAN2 from all of its public forms, which one being seen from the file's content:
 
 - rosinality's ``.pt``: ``g_ema`` with or without ``latent_avg``, or a bare state dict;
+- the decoder in an encoder's checkpoint, as pSp, e4e and ReStyle write it;
 - NVIDIA's StyleGAN2-ADA ``.pkl``: ``G_ema``, or a bare state dict;
 - safetensors, as ``maskedit convert`` writes them.
 
@@ -12,7 +13,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +203,14 @@ def find_generator(file: File) -> GeneratorFile:
         return _from_module(file, module)
     states = states_in(file)
     for entry in ("g_ema", "g", "G_ema", "G", "state_dict", ""):
-        state = states.get(entry, {})
+        state = _decoder(states.get(entry, {}))
         for source, mark, translate in FORMS:
             if mark in state:
                 found = _translated(state, translate)
                 average = entries.get("latent_avg")
                 if isinstance(average, StoredTensor) and "latent_average" not in found:
-                    found["latent_average"] = average
+                    # Encoders repeat it for each layer.
+                    found["latent_average"] = replace(average, shape=average.shape[-1:], stride=average.stride[-1:])
                 source = f"{source} ({entry})" if entry else source
                 return GeneratorFile(file, source, found, _clamp(file))
     raise CheckpointError(
@@ -218,6 +220,12 @@ def find_generator(file: File) -> GeneratorFile:
         + (f"{len(states)} state dicts of other networks" if states else "no state dict"),
         hint="Other generators take part through maskedit.protocols.Generator; see examples/stylegan3_adapter.py.",
     )
+
+
+def _decoder(state: State) -> State:
+    """The generator alone, where a file holds it beside the encoder that was trained for it."""
+    own = {key.removeprefix("decoder."): stored for key, stored in state.items() if key.startswith("decoder.")}
+    return own or state
 
 
 # --- the forms of StyleGAN2 ---------------------------------------------------------------------------------------

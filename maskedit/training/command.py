@@ -1,14 +1,11 @@
 """``maskedit train``: all trainings, each by its preset, and the curves of their logs."""
 
 import argparse
-import csv
 import importlib
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from maskedit.errors import InputError, MaskeditError
 
@@ -29,9 +26,6 @@ TRAININGS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "embedding": {"bundled": ("embedding", "64 numbers that tell photos apart, for figures")},
 }
 """What can be trained -> preset -> its module in ``maskedit.training``, and what it is. The first is the default."""
-
-OWN_PRESETS = {"tree", "datasetgan", "parser", "landmarks", "encoder", "classifier", "judge", "embedding"}
-"""Modules that know ``--preset`` and ``--print`` themselves."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,71 +60,21 @@ def run(args: argparse.Namespace) -> int:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=next(iter(presets)))
     chosen, others = first.parse_known_args(args.rest)
-    folders = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    folders.add_argument("--faces", type=Path)
-    folders.add_argument("--labels", type=Path)
-    given = folders.parse_known_args(others)[0]
     if chosen.preset not in presets:
         raise InputError(
             f"the {args.what} has no such preset", expected=" or ".join(presets), actual=repr(chosen.preset)
         )
-    if given.faces:
-        check_faces(given.faces)
-    if given.labels:
-        check_labels(given.labels)
     place = presets[chosen.preset][0]
     try:
         module = importlib.import_module(f"maskedit.training.{place}")
     except ModuleNotFoundError as error:
         raise MaskeditError(f"{args.what} needs a package that is not here", actual=str(error)) from error
     try:
-        module.main([*(["--preset", chosen.preset] if place in OWN_PRESETS else []), *others])
+        module.main(["--preset", chosen.preset, *others])
     except KeyboardInterrupt:
         sys.stderr.write("maskedit: interrupted; the same command goes on from the last checkpoint.\n")
         return 130
     return 0
-
-
-def check_faces(folder: Path) -> None:
-    """See that a folder of faces has what trainings read.
-
-    Raises:
-        InputError: if a file, a column or a photo is missing.
-    """
-    hint = "docs/training.md says what a folder of faces needs."
-    table, points = folder / "manifest.csv", folder / "landmarks.npz"
-    for path in (table, points):
-        if not path.is_file():
-            raise InputError(f"there is no {path}", expected="manifest.csv, landmarks.npz and aligned/", hint=hint)
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        columns, rows = reader.fieldnames or (), list(reader)
-    if missing := [name for name in ("file", "split", "source") if name not in columns]:
-        raise InputError(
-            f"{table} lacks the column {missing[0]!r}",
-            expected="file, split, source",
-            actual=", ".join(columns) or "no columns",
-            hint=hint,
-        )
-    with np.load(points) as arrays:
-        shape = arrays["landmarks"].shape if "landmarks" in arrays.files else "no such array"
-    if shape != (len(rows), 68, 2):
-        wanted = f"landmarks ({len(rows)}, 68, 2): a row for each of the manifest's"
-        raise InputError(f"{points} does not fit the manifest", expected=wanted, actual=str(shape), hint=hint)
-    if gone := [row["file"] for row in rows if not (folder / "aligned" / row["file"]).is_file()]:
-        raise InputError(f"{len(gone)} photos of {table} are missing", actual=f"no {folder / 'aligned' / gone[0]}")
-
-
-def check_labels(folder: Path) -> None:
-    """See that a folder of labels is one.
-
-    Raises:
-        InputError: if it is not.
-    """
-    for name in ("regions.npz", "measures.csv"):
-        if not (folder / name).is_file():
-            hint = "python -m maskedit.training.labels --faces FACES --out LABELS makes them."
-            raise InputError(f"there is no {folder / name}", expected="regions.npz and measures.csv", hint=hint)
 
 
 def plot(folder: Path) -> Path:

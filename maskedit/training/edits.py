@@ -73,6 +73,11 @@ class Fits:
         codes = torch.stack([self.done[str(fit), row] for row in rows])
         return codes, Schedule(*rest, blend=replace(schedule.blend, since=None))
 
+    def problem(self, schedule: Schedule, rows: Sequence[int], attribute: str) -> tuple[Problem, Schedule]:
+        """The edit of these photos from there."""
+        codes, edit = self.latents(schedule, rows)
+        return Problem(self.models, self.photos[rows], attributes=[attribute], start=codes), edit
+
 
 def figures(
     result: Result,
@@ -154,8 +159,8 @@ def edits(
             parts, pictures = [], []
             for i in range(0, len(chosen), batch):
                 some = chosen[i : i + batch]
-                codes, edit = fits.latents(plausible(attribute, target=target), some)
-                result = run(Problem(models, photos[some], attributes=[attribute], start=codes), edit)
+                problem, edit = fits.problem(plausible(attribute, target=target), some, attribute)
+                result = run(problem, edit)
                 with torch.no_grad():
                     parts.append(
                         figures(

@@ -72,6 +72,41 @@ def half_of(row: Mapping[str, str]) -> Literal["a", "b"]:
     return "ab"[zlib.crc32(stem.encode()) % 2]  # type: ignore[return-value]
 
 
+def read_manifest(folder: Path) -> tuple[list[dict[str, str]], Float[Tensor, "rows 68 2"]]:
+    """The rows of ``manifest.csv`` and their landmarks, in pixels.
+
+    Raises:
+        InputError: if a file, a column or a photo is missing.
+    """
+    hint = "docs/training.md says what a folder of faces needs."
+    manifest, landmarks = folder / "manifest.csv", folder / "landmarks.npz"
+    for path in (manifest, landmarks):
+        if not path.is_file():
+            raise InputError(f"there is no {path}", expected="manifest.csv, landmarks.npz and aligned/", hint=hint)
+    with manifest.open(newline="") as file:
+        reader = csv.DictReader(file)
+        columns, rows = reader.fieldnames or (), list(reader)
+    if missing := [name for name in ("file", "split", "source") if name not in columns]:
+        raise InputError(
+            f"{manifest} lacks the column {missing[0]!r}",
+            expected="file, split, source",
+            actual=", ".join(columns) or "no columns",
+            hint=hint,
+        )
+    with np.load(landmarks) as arrays:
+        points = torch.from_numpy(arrays["landmarks"]) if "landmarks" in arrays.files else torch.zeros(0)
+    if points.shape != (len(rows), 68, 2):
+        raise InputError(
+            f"{landmarks} does not fit the manifest",
+            expected=f"landmarks {[len(rows), 68, 2]}: a row for each of the manifest's",
+            actual=str(list(points.shape)) if points.numel() else "no such array",
+            hint=hint,
+        )
+    if gone := [row["file"] for row in rows if not (folder / "aligned" / row["file"]).is_file()]:
+        raise InputError(f"{len(gone)} photos of {manifest} are missing", actual=f"no {folder / 'aligned' / gone[0]}")
+    return rows, points
+
+
 def load_faces(folder: Path, split: str, half: Literal["a", "b"] | None = None) -> Faces:
     """The photos of one split of a folder with ``manifest.csv``, ``landmarks.npz`` and ``aligned/``.
 
@@ -81,28 +116,35 @@ def load_faces(folder: Path, split: str, half: Literal["a", "b"] | None = None) 
         half: only those of :func:`half_of`: the classifier learns from "a", the judge from "b".
 
     Raises:
-        InputError: if there is no such photo.
+        InputError: if there is no such photo, or the three do not fit together.
     """
     from PIL import Image
 
-    with (folder / "manifest.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
+    table, points = read_manifest(folder)
     rows = [i for i, row in enumerate(table) if split in ("all", row["split"]) and half in (None, half_of(row))]
     if not rows:
         raise InputError(
             f"no photo of the split {split!r} is in {folder / 'manifest.csv'}", expected="train, test or all"
         )
-    with np.load(folder / "landmarks.npz") as arrays:
-        points = torch.from_numpy(arrays["landmarks"][rows])
     photos = []
     for i in rows:
-        with Image.open(folder / "aligned" / table[i]["file"]) as photo:
-            photos.append(torch.from_numpy(np.array(photo.convert("RGB"))).permute(2, 0, 1))
+        path = folder / "aligned" / table[i]["file"]
+        try:
+            with Image.open(path) as photo:
+                photos.append(torch.from_numpy(np.array(photo.convert("RGB"))).permute(2, 0, 1))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read as a photo: {error.strerror or error}") from error
+        if photos[-1].shape != (3, *photos[0].shape[-1:] * 2):
+            raise InputError(
+                f"{path} is not like the other photos",
+                expected=f"{photos[0].shape[-1]} x {photos[0].shape[-1]} px",
+                actual=f"{photos[-1].shape[2]} x {photos[-1].shape[1]}",
+            )
     images = torch.stack(photos)
     return Faces(
         names=tuple(table[i]["file"] for i in rows),
         images=images,
-        landmarks=((points + 0.5) / images.shape[-1]).float(),
+        landmarks=((points[rows] + 0.5) / images.shape[-1]).float(),
         synthetic=tuple("SFHQ" in table[i]["source"] for i in rows),
     )
 

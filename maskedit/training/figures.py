@@ -2,7 +2,8 @@
 
 ``python -m maskedit.training.figures models --faces FOLDER --labels LABELS``: parser, classifier, judge, landmarks.
 ``... distances``: generated against held-out faces. ``... reconstruction``: encoder, fit and detail. ``... edits``:
-what edits do, by the judge, with sheets if ``--out`` is given (they show real people: keep them to yourself).
+what edits do, by the judge. ``... blends``: one edit blended in each way. Both with sheets if ``--out`` is given (they
+show real people: keep them to yourself).
 """
 
 import argparse
@@ -18,6 +19,7 @@ from torch import Tensor
 from maskedit.attributes import REGIONS
 from maskedit.models.bundled import load, load_embedding, load_judge, load_landmarks
 from maskedit.protocols import Classifier, Models, Parser
+from maskedit.training.blends import blends
 from maskedit.training.checked import CHECKED, checked_attributes
 from maskedit.training.checked_regions import checked_regions, overlap
 from maskedit.training.classifier import balanced_accuracy
@@ -126,7 +128,7 @@ def model_figures(models: Models, faces: Faces, labels: Labels) -> list[Table]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("models", "distances", "reconstruction", "edits"))
+    parser.add_argument("what", choices=("models", "distances", "reconstruction", "edits", "blends"))
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
     parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
     parser.add_argument("--count", type=int, help="faces of an edit, or to reconstruct; all by default")
@@ -147,18 +149,12 @@ def main(arguments: list[str] | None = None) -> None:
             options.out.mkdir(parents=True, exist_ok=True)
         assert models.classifier is not None
         known = known_attributes(test, models.classifier.attributes)
-        tables = [
-            edits(
-                models,
-                load_judge(),
-                load_embedding(),
-                test,
-                known,
-                count=options.count,
-                batch=options.batch,
-                out=options.out,
-            )
-        ]
+        if options.what == "blends":
+            shown = ("blond_hair", "wearing_lipstick", "smiling")
+            tables = [blends(models, test, known, attributes=shown, count=options.count or 8, out=options.out)]
+        else:
+            choice = {"count": options.count, "batch": options.batch, "out": options.out}
+            tables = [edits(models, load_judge(), load_embedding(), test, known, **choice)]
     if options.json:
         print(json.dumps([table.json() for table in tables], indent=1))
     else:

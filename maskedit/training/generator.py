@@ -9,6 +9,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from maskedit.training.augment import crop, placement, recolour, uniform
 from maskedit.training.faces import Faces, balanced, load_faces
 from maskedit.training.labels import Labels, load_labels
 from maskedit.training.loop import Kept, averaged, decayed, draws, follow, set_rate, train
+from maskedit.training.protocol import Protocol, number, read_options
 from maskedit.types import Image, Latent
 
 CHANNELS = (128, 128, 96, 64, 32)
@@ -166,31 +168,36 @@ def varied(faces: Faces, labels: Labels, size: int, times: int, seed: int) -> UI
     return torch.cat(made)
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratorProtocol(Protocol):
+    """The numbers of this training."""
+
+    batch: int = number(16, "pictures a step")
+    average: float = number(0.999, "decay of the average of the weights, which is what is used")
+    resolution: int = number(64, "side of the pictures in pixels")
+    steps: int = number(9000, "steps in all")
+    variants: int = number(10, "pictures made of each photo: turned, moved, dyed")
+
+
+PRESETS = {"bundled": GeneratorProtocol()}
+
+
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
-    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and sheets")
-    parser.add_argument("--start", type=Path, help="checkpoint of an earlier training, whose generator goes on")
-    parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--variants", type=int, default=10, help="of each photo: turned, moved, dyed")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
-    options = parser.parse_args(arguments)
-    small_until, alone_until = int(0.3 * options.steps), int(0.75 * options.steps)
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--start", type=Path, help="checkpoint of an earlier training, whose generator goes on")
+
+    protocol, options = read_options(__doc__, PRESETS, arguments, more=more)
+    small_until, alone_until = int(0.3 * protocol.steps), int(0.75 * protocol.steps)
     encoder_until = 0
     if options.start:
-        small_until, encoder_until = 0, int(0.1 * options.steps)
+        small_until, encoder_until = 0, int(0.1 * protocol.steps)
 
     keep_memory()
-    torch.manual_seed(options.seed)
-    size, device = options.resolution, options.device
+    torch.manual_seed(protocol.seed)
+    size, device = protocol.resolution, options.device
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     test = (held_out.resized(size).float() / 255).to(device)
-    pictures = varied(faces, load_labels(options.labels, faces), size, options.variants, options.seed)
+    pictures = varied(faces, load_labels(options.labels, faces), size, protocol.variants, protocol.seed)
 
     generator = StyleGAN2(**generator_config(size))
     for conv in generator.convs:
@@ -220,11 +227,11 @@ def main(arguments: list[str] | None = None) -> None:
         return net.synthesize(latent[:, : net.latent_shape[0]], noises_for(net, len(latent), random)).float()
 
     def step(i: int) -> dict[str, Tensor]:
-        random = draws(options.seed, i)
+        random = draws(protocol.seed, i)
         for group in draw_adam.param_groups:
-            group["lr"] = decayed(group["rate"], i, options.steps, final=0.4)
-        rows = balanced(faces, 0.5, options.batch, random)
-        rows = rows + len(faces) * torch.randint(options.variants, rows.shape, generator=random)
+            group["lr"] = decayed(group["rate"], i, protocol.steps, final=0.4)
+        rows = balanced(faces, 0.5, protocol.batch, random)
+        rows = rows + len(faces) * torch.randint(protocol.variants, rows.shape, generator=random)
         both = pictures[rows].float() / 255
         mirrored = torch.rand(len(rows), 1, 1, 1, generator=random) < 0.5
         both = torch.where(mirrored, both.flip(3), both)
@@ -257,7 +264,7 @@ def main(arguments: list[str] | None = None) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(nets.parameters(), 1.0)
         draw_adam.step()
-        follow(average, nets, 0.999, i)
+        follow(average, nets, protocol.average, i)
         return log
 
     def adversarial(
@@ -312,7 +319,7 @@ def main(arguments: list[str] | None = None) -> None:
         "draw": draw_adam,
         "judge": judge_adam,
     }
-    train(step, kept, steps=options.steps, out=options.out, batch=options.batch, report=report, every=options.every)
+    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
 
 
 if __name__ == "__main__":

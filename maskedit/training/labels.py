@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from maskedit.attributes import REGIONS
+from maskedit.errors import InputError
 from maskedit.training.augment import region_mask
 from maskedit.training.colour import dye, lab
 from maskedit.training.faces import Faces, load_faces
@@ -441,12 +442,26 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def load_labels(folder: Path, faces: Faces) -> Labels:
-    """What :func:`main` wrote, for these photos in their order."""
-    with np.load(folder / "regions.npz") as arrays:
-        place = {str(name): i for i, name in enumerate(arrays["names"])}
-        maps = torch.from_numpy(arrays["regions"][[place[name] for name in faces.names]])
+    """What :func:`main` wrote, for these photos in their order.
+
+    Raises:
+        InputError: if the folder has no labels, or not those of all photos.
+    """
+    for name in ("regions.npz", "measures.csv"):
+        if not (folder / name).is_file():
+            hint = "python -m maskedit.training.labels --faces FACES --out LABELS makes them."
+            raise InputError(f"there is no {folder / name}", expected="regions.npz and measures.csv", hint=hint)
     with (folder / "measures.csv").open(newline="") as file:
         table = {row["file"]: [float(row[name]) for name in MEASURES] for row in csv.DictReader(file)}
+    with np.load(folder / "regions.npz") as arrays:
+        place = {str(name): i for i, name in enumerate(arrays["names"])}
+        without = [name for name in faces.names if name not in place or name not in table]
+        if without:
+            raise InputError(
+                f"{folder} has labels of other photos",
+                expected=f"{without[0]!r} and {len(without) - 1} more among them",
+            )
+        maps = torch.from_numpy(arrays["regions"][[place[name] for name in faces.names]])
     return labels_from(maps, torch.tensor([table[name] for name in faces.names]))
 
 

@@ -149,6 +149,14 @@ def write_rosinality(path: Path, generator: StyleGAN2, *, zipped: bool = True) -
     torch.save(value, path, _use_new_zipfile_serialization=zipped)
 
 
+def write_encoder(path: Path, generator: StyleGAN2) -> None:
+    """As pSp, e4e and ReStyle do, with a mean latent for each layer."""
+    state = {f"decoder.{key}": tensor for key, tensor in detached(rosinality_state(generator)).items()}
+    state["encoder.input_layer.0.weight"] = torch.randn(4, 3, 3, 3)
+    average = generator.latent_average.repeat(generator.latent_shape[0], 1)
+    torch.save({"state_dict": state, "latent_avg": average, "opts": {"output_size": generator.resolution}}, path)
+
+
 def write_nvidia(path: Path, generator: StyleGAN2, **attributes: object) -> None:
     with nvidias_modules(), path.open("wb") as file:
         value = {
@@ -166,6 +174,7 @@ WRITERS: Mapping[str, Callable[[Path, StyleGAN2], None]] = {
     "bare rosinality": lambda path, generator: torch.save(
         {**detached(rosinality_state(generator)), "latent_avg": generator.latent_average}, path
     ),
+    "encoder's": write_encoder,
     "nvidia": write_nvidia,
     "bare nvidia": lambda path, generator: torch.save(detached(ada_state(generator)), path),
     "ours": lambda path, generator: save_generator(generator, path),

@@ -11,7 +11,7 @@ from maskedit.attributes import ATTRIBUTE_REGIONS, REGIONS
 from maskedit.errors import CheckpointError, InputError
 from maskedit.models import load, load_landmarks
 from maskedit.models.bundled import WEIGHTS, read, write
-from maskedit.models.portraits import LandmarkNet, PortraitClassifier, PortraitEncoder, PortraitParser
+from maskedit.models.portraits import LandmarkNet, PortraitClassifier, PortraitEncoder, PortraitJudge, PortraitParser
 from maskedit.models.stylegan2 import StyleGAN2
 from maskedit.protocols import Classifier, Encoder, Generator, Models, Parser
 
@@ -24,7 +24,7 @@ def outputs(network: nn.Module, image: Tensor) -> Tensor:
     """What a network says, whatever its kind."""
     if isinstance(network, PortraitParser):
         return network.parse(image, network.regions)
-    if isinstance(network, PortraitClassifier):
+    if isinstance(network, PortraitClassifier | PortraitJudge):
         return network.classify(image, network.attributes)
     if isinstance(network, PortraitEncoder):
         return network.encode(image)
@@ -42,6 +42,7 @@ def encoder() -> PortraitEncoder:
 NETWORKS = {
     "parser": lambda: PortraitParser(size=32, widths=(8, 8, 8)),
     "classifier": lambda: PortraitClassifier(size=32, widths=(4, 8, 8)),
+    "judge": lambda: PortraitJudge(size=32, widths=(8, 8, 8)),
     "encoder": encoder,
     "landmarks": lambda: LandmarkNet(size=32, widths=(8, 8, 8)),
 }

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from PIL import Image
 
 from maskedit.attributes import HAIR_COLOURS, REGIONS
 from maskedit.models.bundled import load, load_embedding
@@ -13,6 +14,7 @@ from maskedit.problem import Problem
 from maskedit.recipes import plausible
 from maskedit.solve import run
 from maskedit.training import edits as module
+from maskedit.training.blends import KINDS, against, blends
 from maskedit.training.edits import HEAD, Fits, edits, eligible, identity_distance, others
 from maskedit.training.faces import Faces
 from maskedit.training.figures import FEWEST, accuracies, region_figures, spread
@@ -148,3 +150,33 @@ def test_edits_of_noise(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # t
         assert 0 < figures["identity distance"] < 1
         assert 3 < figures["PSNR outside"] < 40
     assert [file.name for file in tmp_path.iterdir()] == ["smiling.png"]
+
+
+def test_slopes_are_compared_where_asked() -> None:
+    photo = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    left = torch.zeros(2, 1, 16, 16)
+    left[..., :6] = 1
+    gray = torch.full_like(photo, 0.5)
+    torch.testing.assert_close(against(photo, photo, left), torch.ones(2))
+    torch.testing.assert_close(against(0.5 * photo, photo, left), torch.full((2,), 0.5))
+    half = torch.where(torch.arange(16) < 8, gray, photo)  # what lies to the right is not looked at
+    torch.testing.assert_close(against(half, photo, left), torch.zeros(2), atol=1e-6, rtol=0)
+    assert against(photo, photo, 0 * left).isnan().all()
+
+
+def test_blends_of_noise(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Each way has a row and a strip on the sheet; adding the change keeps more of a photo than pasting."""
+    models = load("portraits")
+    photos = faces(2, 2 * models.generator.resolution)
+    assert models.classifier is not None
+    known = torch.zeros(2, len(models.classifier.attributes))
+    monkeypatch.setattr("maskedit.training.blends.plausible", partial(plausible, steps=(1, 2)))
+    table = blends(models, photos, known, attributes=("smiling",), out=tmp_path)
+    assert [row[0] for row in table.rows] == [
+        f"smiling, {kind}" + " (the recipe's)" * (kind == "redraw") for kind in KINDS
+    ]
+    detail = {kind: row[1] for kind, row in zip(KINDS, table.rows, strict=True)}
+    assert detail["change"] == pytest.approx(1, abs=0.2)
+    assert float(detail["paste"]) != pytest.approx(1, abs=0.2)
+    with Image.open(tmp_path / "blends_smiling.png") as picture:
+        assert picture.size == (2 * 128, 6 * 128)

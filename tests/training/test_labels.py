@@ -1,12 +1,17 @@
 """Labels by measurement: colours there and back, polygons, regions of a drawn face, attributes at both ends."""
 
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from maskedit.attributes import HAIR_COLOURS, REGIONS
+from maskedit.errors import InputError
 from maskedit.training.colour import dye, lab, rgb
 from maskedit.training.faces import MIRROR, balanced, load_faces
 from maskedit.training.labels import MEASURES, Frame, ends, hair_colours, inside, load_labels, measure, strands
@@ -128,3 +133,26 @@ def test_balanced_draws_the_wanted_share(drawn_faces: Path) -> None:
     rows = balanced(faces, 0.9, 4000, torch.Generator().manual_seed(0))
     drawn = torch.tensor(faces.synthetic)[rows].float().mean()
     assert abs(drawn - 0.9) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda folder: (folder / "aligned" / "1.png").write_bytes(b"no photo"), "1.png cannot be read as a photo"),
+        (lambda folder: Image.new("RGB", (64, 32)).save(folder / "aligned" / "1.png"), "1.png is not like the other"),
+    ],
+)
+def test_a_photo_that_is_not_like_the_others_gets_a_sentence(
+    drawn_faces: Path, tmp_path: Path, change: Callable[[Path], object], sentence: str
+) -> None:
+    folder = tmp_path / "faces"
+    shutil.copytree(drawn_faces, folder)
+    change(folder)
+    with pytest.raises(InputError, match=sentence):
+        load_faces(folder, "train")
+
+
+def test_labels_of_other_photos_are_refused(drawn_faces: Path, drawn_labels: Path, tmp_path: Path) -> None:
+    faces = load_faces(drawn_faces, "test")
+    with pytest.raises(InputError, match="labels of other photos; expected 'new.png' and 0 more"):
+        load_labels(drawn_labels, replace(faces, names=(*faces.names[:-1], "new.png")))
