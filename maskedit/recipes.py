@@ -228,9 +228,9 @@ def plausible(
     kept = [name for name in face if name not in changing]
     # What changes its shape changes the skin around it, and leaves no detail of the photo in place; colours do not.
     colours = all(name in (*HAIR_COLOURS, *HAIR_SHAPES, "wearing_lipstick") for name in names)
-    blend = Blend(kind="change", preserve=(), softness=1, since="fit")
-    if colours and any(name in HAIR_COLOURS for name in names):
-        blend = replace(blend, kind="tint")
+    # Hair shapes are drawn, in strands; a dye is even, on hair and on lips, and spares the teeth between them.
+    even = colours and not any(name in HAIR_SHAPES for name in names)
+    blend = Blend(kind="tint" if even else "change", preserve=(), softness=1, since="fit")
     if not colours:
         blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
     edit = (

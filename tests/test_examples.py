@@ -1,6 +1,7 @@
 """Every example runs as a script, and ends as it says."""
 
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 import maskedit as me
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-CHECKED = ("one_loss", "with_and_without", "custom_schedule", "stepping_by_hand", "resume")
+CHECKED = ("one_loss", "with_and_without", "custom_schedule", "stepping_by_hand", "resume", "gallery")
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +77,14 @@ def test_resume_gives_the_same_bits() -> None:
     assert left["step"].index == 40
     assert torch.equal(left["unbroken"].image, left["resumed"].image)
     assert torch.equal(left["unbroken"].history.total, left["resumed"].history.total)
+
+
+def test_gallery_draws_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["gallery.py", "blond_hair", "mouth_slightly_open=0"])
+    columns = run("gallery")["columns"]
+    assert list(columns) == ["photo", "blond hair", "mouth slightly open removed"]
+    assert all((column - columns["photo"]).abs().amax() > 0.1 for column in list(columns.values())[1:])
+    assert Path("gallery.png").stat().st_size > 0
 
 
 def test_toy_parser_shares_each_pixel_out() -> None:

@@ -1,0 +1,27 @@
+"""The public-domain portrait of Eileen Collins with one attribute after the other: ``gallery.png``, some ten seconds each.
+
+python examples/gallery.py [ATTRIBUTE[=VALUE] ...]
+"""
+
+import sys
+
+import torch
+from skimage import data
+
+import maskedit as me
+from maskedit.edit import edit_photo, wishes
+from maskedit.photo import crop
+from maskedit.report import sheet
+
+WISHES = ("brown_hair", "black_hair", "gray_hair", "wearing_lipstick", "mouth_slightly_open=0", "bushy_eyebrows")
+
+torch.set_num_threads(1)  # pictures of 64 px are too small to share
+models = me.load("portraits")
+photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None] / 255
+columns = {}
+for wish in sys.argv[1:] or WISHES:
+    edited = edit_photo(photo, wishes([wish]), models=models)
+    columns.setdefault("photo", crop(photo, edited.alignment, 256))
+    columns[wish.replace("_", " ").replace("=0", " removed")] = crop(edited.photo, edited.alignment, 256)
+    print(wish, {name: edited.attributes[name] for name in wishes([wish])})
+sheet(columns, "gallery.png")
