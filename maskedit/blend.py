@@ -77,10 +77,10 @@ def blend_change(
 def blend_redraw(
     edited: Image, fitted: Image, original: Float[Tensor, "b 3 H W"], mask: Mask, *, tolerance: float | int = 0.06
 ) -> Float[Tensor, "b 3 H W"]:
-    """Add what the edit changed, and take the photo's detail away where the edit drew another structure.
+    """Add the detail of what the edit changed, and take the photo's away where the edit drew another structure.
 
-    A changed colour leaves strands and pores in place. A mouth that closes does not leave the teeth: under
-    :func:`blend_change` they stay as a ghost. There the photo gives its tone alone. Not in the paper.
+    A mouth that closes does not leave the teeth: under :func:`blend_change` they stay as a ghost. And a
+    shape is no reason for another complexion, so broad colours stay the photo's. Not in the paper.
 
     Args:
         edited: the generated picture after the edit ``[b, 3, h, w]``.
@@ -92,8 +92,9 @@ def blend_redraw(
     small = original
     if original.shape[-2:] != edited.shape[-2:]:
         small = F.interpolate(original, size=edited.shape[-2:], mode="area")
-    change, bare, lost = edited - fitted, toned(fitted, small), redrawn(edited, fitted, tolerance=tolerance)
-    support = mask
+    lost, support = redrawn(edited, fitted, tolerance=tolerance), mask
+    same = mask * (1 - lost)
+    change, bare = toned(edited, fitted, same) - fitted, toned(fitted, small, same)
     if small is not original:
         change, bare, lost, support = (_resize(x, original) for x in (change, bare, lost, mask))
     return torch.where(support > 0, original + support * (change - lost * (original - bare)), original)
@@ -117,7 +118,7 @@ def blend_tint(
 
 def tinted(edited: Image, fitted: Image, mask: Mask) -> Image:
     """The fitted picture with the change averaged within the mask, over a quarter of the side ``[b, 3, h, w]``."""
-    return fitted + _lowpass(mask * (edited - fitted), 1 / 4) / (_lowpass(mask, 1 / 4) + 1e-3)
+    return fitted + _broad(edited - fitted, mask, 1 / 4)
 
 
 def redrawn(edited: Image, fitted: Image, *, tolerance: float | int = 0.06) -> Mask:
@@ -133,9 +134,9 @@ def redrawn(edited: Image, fitted: Image, *, tolerance: float | int = 0.06) -> M
     return 1 - torch.exp(-_lowpass(energy, 1 / 64) / tolerance**2)
 
 
-def toned(fitted: Image, original: Image) -> Image:
-    """The fitted picture in the original's tone: its detail, with the original's broad colours ``[b, 3, h, w]``."""
-    return fitted + _lowpass(original - fitted)
+def toned(picture: Image, original: Image, same: Mask) -> Image:
+    """The picture in the original's broad colours, as they are compared where both show the ``same`` ``[b, 3, h, w]``."""
+    return picture + _broad(original - picture, same, 1 / 8)
 
 
 def feather(mask: Mask, softness: int) -> Mask:
@@ -220,6 +221,11 @@ class Blend:
         parts += [f"softened by {self.softness} px"] if self.softness else []
         parts += [f"the change since {self.since or 'the start'}"] if self.needs_fitted else []
         return "blend (" + ", ".join(parts) + ")"
+
+
+def _broad(picture: Image, mask: Mask, share: float) -> Image:
+    """The picture averaged within the mask, over that share of the side."""
+    return _lowpass(mask * picture, share) / (_lowpass(mask, share) + 1e-3)
 
 
 def _lowpass(picture: Tensor, share: float = 1 / 32) -> Tensor:

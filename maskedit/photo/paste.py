@@ -28,7 +28,7 @@ def paste(
     With ``edited`` alone, its pixels replace the photo's (Eq. 12, in the photo). With ``fitted`` too, the
     *change* that the edit made is added instead, ``photo + mask * (edited - fitted)``: skin and hair keep
     the photo's own detail, which a generator of lower resolution cannot draw. With ``original`` as well, that
-    detail goes where the edit drew another structure (:func:`maskedit.blend_redraw`).
+    detail goes where the edit drew another structure, and broad colours stay (:func:`maskedit.blend_redraw`).
 
     Args:
         photo: ``[1, 3, h, w]`` in [0, 1].
@@ -68,12 +68,16 @@ def paste(
     a, b, x, y = alignment.photo_to_square(size)
     similarity = a, b, a * left - b * top + x, b * left + a * top + y
     shown = edited if fitted is None else edited - fitted
+    if fitted is not None and original is not None:
+        lost = redrawn(edited, fitted)
+        same = mask * (1 - lost)
+        shown, bare = toned(edited, fitted, same) - fitted, toned(fitted, original, same)
     shown = resample(shown.to(photo), similarity, size_there, padding="border")
     weight = (mask * border_fade(size, fade).to(mask)).clamp(0, 1).to(photo)
     weight = resample(weight, similarity, size_there, mode="bilinear", padding="zeros")
     if fitted is not None and original is not None:
-        lost = resample(redrawn(edited, fitted).to(photo), similarity, size_there, mode="bilinear", padding="border")
-        bare = resample(toned(fitted, original).to(photo), similarity, size_there, padding="border")
+        lost = resample(lost.to(photo), similarity, size_there, mode="bilinear", padding="border")
+        bare = resample(bare.to(photo), similarity, size_there, padding="border")
         shown = shown - lost * (under - bare)
     mixed = torch.lerp(under, shown, weight) if fitted is None else under + weight * shown
     under.copy_(torch.where(weight > 0, mixed.clamp(0, 1), under))

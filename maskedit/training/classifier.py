@@ -4,7 +4,7 @@ Hair and lips are dyed as well, and labelled by what they were dyed: so the logi
 and not what usually goes with it. The classifier learns from one half of the people, the judge from the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
@@ -80,6 +80,20 @@ def balanced_accuracy(logits: Float[Tensor, "n a"], wanted: Float[Tensor, "n a"]
     return torch.stack([r.sum(0) / (wanted == v).sum(0) for v, r in enumerate(right)]).mean(0)
 
 
+def misled(
+    photos: Float[Tensor, "b 3 h w"], loss: Callable[[Tensor], Float[Tensor, ""]], length: float
+) -> Float[Tensor, "b 3 h w"]:
+    """The pictures moved by ``length`` in L2 up the loss's gradient: what a classifier must not be misled by.
+
+    A classifier that has learned such pictures has gradients that look like what they are of, so an edit that
+    follows them shows.
+    """
+    start = photos.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(start), start)
+    size = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+    return (photos + length * slope / size[:, None, None, None]).detach()
+
+
 @torch.no_grad()
 def logits_of(net: PortraitClassifier | PortraitJudge, faces: Faces) -> Float[Tensor, "n attributes"]:
     net.eval()
@@ -124,6 +138,7 @@ class TeachingProtocol(Protocol):
     steps: int = number(2000, "steps in all")
     variants: int = number(16, "pictures made of each photo: moved, turned, dyed")
     rate: float = number(2e-3, "learning rate of Adam, falling to zero over the last three fifths")
+    attack: float = number(0.0, "how far each picture is moved against the labels before it is learned, in L2")
 
 
 PRESETS = {"bundled": TeachingProtocol()}
@@ -159,13 +174,20 @@ def teach(
         mirrored = torch.rand(len(rows), 1, 1, 1, generator=random) < 0.5
         photos = degrade(recolour(torch.where(mirrored, photos.flip(3), photos), random, 0.4), random, smallest=20)
         net.train()
-        with half_precision(device):
-            logits = net.classify(photos.to(device, memory_format=torch.channels_last), names)
+        photos = photos.to(device, memory_format=torch.channels_last)
         # Present and absent count alike in each attribute, whatever their numbers; unknown counts nothing.
         smoothed = wanted.nan_to_num(0.5).clamp(0.03, 0.97)
         absent, present = ((wanted == value) / (wanted == value).sum(0).clamp(min=2) for value in (0, 1))
-        losses = F.binary_cross_entropy_with_logits(logits.float(), smoothed, absent + present, reduction="none")
-        loss = losses.sum(0).mean() / 2
+
+        def losses(shown: Tensor) -> Tensor:
+            with half_precision(device):
+                logits = net.classify(shown, names)
+            return F.binary_cross_entropy_with_logits(logits.float(), smoothed, absent + present, reduction="none")
+
+        if protocol.attack > 0:
+            some = torch.rand(wanted.shape, generator=random).to(device) < 0.25
+            photos = misled(photos, lambda shown: (some * losses(shown)).sum(), protocol.attack)
+        loss = losses(photos).sum(0).mean() / 2
         adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
