@@ -1,6 +1,6 @@
-"""The public-domain portrait of Eileen Collins with one attribute after the other: ``gallery.png``, some ten seconds each.
+"""One edit after the other of the public-domain portrait of Eileen Collins, in ``gallery.png``.
 
-python examples/gallery.py [ATTRIBUTE[=VALUE] ...]
+python examples/gallery.py [ATTRIBUTE[=VALUE] ...], some ten seconds each
 """
 
 import sys

@@ -135,7 +135,7 @@ def redrawn(edited: Image, fitted: Image, *, tolerance: float | int = 0.06) -> M
 
 
 def toned(picture: Image, original: Image, same: Mask) -> Image:
-    """The picture in the original's broad colours, as they are compared where both show the ``same`` ``[b, 3, h, w]``."""
+    """The picture in the original's broad colours, compared where both show the ``same`` ``[b, 3, h, w]``."""
     return picture + _broad(original - picture, same, 1 / 8)
 
 

@@ -201,9 +201,9 @@ def plausible(
     smoothing: float | int | Sequence[float | int] = 0.01,
     hold: Sequence[str] = (),
     size: Mapping[str, float | int] | None = None,
-    face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair"),
+    face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair", "ears", "below_face"),
     components: int = 64,
-    steps: tuple[int, int] = (100, 200),
+    steps: tuple[int, int] = (120, 200),
 ) -> Schedule:
     """A local edit for small generators, such as the bundled portraits: not in the paper.
 

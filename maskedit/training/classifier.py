@@ -91,7 +91,7 @@ def misled(
     start = photos.detach().requires_grad_()
     (slope,) = torch.autograd.grad(loss(start), start)
     size = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
-    return (photos + length * slope / size[:, None, None, None]).detach()
+    return (photos + length / size[:, None, None, None] * slope).detach()
 
 
 @torch.no_grad()
@@ -138,10 +138,10 @@ class TeachingProtocol(Protocol):
     steps: int = number(2000, "steps in all")
     variants: int = number(16, "pictures made of each photo: moved, turned, dyed")
     rate: float = number(2e-3, "learning rate of Adam, falling to zero over the last three fifths")
-    attack: float = number(0.0, "how far each picture is moved against the labels before it is learned, in L2")
+    attack: float = number(0.0, "how far each picture is moved against its labels before it is learned, in L2")
 
 
-PRESETS = {"bundled": TeachingProtocol()}
+PRESETS = {"bundled": TeachingProtocol(attack=0.5)}
 
 
 def teach(
@@ -185,7 +185,7 @@ def teach(
             return F.binary_cross_entropy_with_logits(logits.float(), smoothed, absent + present, reduction="none")
 
         if protocol.attack > 0:
-            some = torch.rand(wanted.shape, generator=random).to(device) < 0.25
+            some = (torch.rand(wanted.shape, generator=random) < 0.25).to(device)
             photos = misled(photos, lambda shown: (some * losses(shown)).sum(), protocol.attack)
         loss = losses(photos).sum(0).mean() / 2
         adam.zero_grad()
