@@ -202,7 +202,7 @@ def plausible(
     hold: Sequence[str] = (),
     size: Mapping[str, float | int] | None = None,
     face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair", "ears", "below_face"),
-    components: int = 64,
+    components: int | None = None,
     steps: tuple[int, int] = (120, 200),
 ) -> Schedule:
     """A local edit for small generators, such as the bundled portraits: not in the paper.
@@ -219,7 +219,8 @@ def plausible(
         hold: attributes to keep at the classifier's prediction for the input.
         size: region -> alpha, to scale components (Eq. 6).
         face: the regions that the fit is of; those that the edit may change are left free by it.
-        components: how many principal components the edit moves along.
+        components: how many principal components the edit moves along; None is 64 for colours and hair,
+            and 24 for shapes, which more of them draw in lumps.
         steps: of fit and edit.
     """
     names = _names(attributes)
@@ -235,16 +236,17 @@ def plausible(
         blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
     edit = (
         5.0 * preserve(*kept)
-        + prior
+        + (prior if colours else 0.05 * latent_prior())
         + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold, seen_in="blended")
     )
     if "hair" in changing:
         edit = edit + 0.5 * shape("hair")
     for region, scale in (size or {}).items():
         edit = edit + region_size(region, scale=scale)
+    moves = latent(lr=0.05 if colours else 0.03, components=components or (64 if colours else 24))
     return Schedule(
         Stage("fit", steps[0], 5.0 * preserve(*face) + prior, vary=latent(lr=0.02)),
-        Stage("edit", steps[1], edit, vary=latent(lr=0.05, components=components), after_step=[GrowTarget()]),
+        Stage("edit", steps[1], edit, vary=moves, after_step=[GrowTarget()]),
         blend=blend,
     )
 

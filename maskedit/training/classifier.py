@@ -159,6 +159,8 @@ def teach(
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
     pictures, truths = varied(faces, labels, names, net.size, protocol.variants, protocol.seed)
     held_out_known = targets(held_out_labels, names)
+    # So small a move would take the lipstick off, and leave nothing to tell it by.
+    attacked = torch.tensor([name != "wearing_lipstick" for name in names])
     net.apply(_drawn_anew)  # the seed's weights, not those that the caller happened to draw
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
@@ -185,7 +187,7 @@ def teach(
             return F.binary_cross_entropy_with_logits(logits.float(), smoothed, absent + present, reduction="none")
 
         if protocol.attack > 0:
-            some = (torch.rand(wanted.shape, generator=random) < 0.25).to(device)
+            some = (attacked & (torch.rand(wanted.shape, generator=random) < 0.25)).to(device)
             photos = misled(photos, lambda shown: (some * losses(shown)).sum(), protocol.attack)
         loss = losses(photos).sum(0).mean() / 2
         adam.zero_grad()

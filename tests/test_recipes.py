@@ -1,0 +1,38 @@
+"""What the recipe for small generators asks for, by kind of attribute; the paper's are held to reference values."""
+
+import pytest
+
+from maskedit.recipes import plausible
+
+
+@pytest.mark.parametrize(
+    ("attributes", "components", "prior", "kind", "preserve"),
+    [
+        ("gray_hair", 64, 0.002, "tint", ()),
+        ("wearing_lipstick", 64, 0.002, "tint", ()),
+        ("wavy_hair", 64, 0.002, "change", ()),
+        (("wavy_hair", "blond_hair"), 64, 0.002, "change", ()),
+        ("smiling", 24, 0.05, "redraw", ("skin",)),
+        (("big_nose", "blond_hair"), 24, 0.05, "redraw", ("skin",)),
+    ],
+)
+def test_shapes_move_less_freely_and_are_redrawn(
+    attributes: str | tuple[str, ...], components: int, prior: float, kind: str, preserve: tuple[str, ...]
+) -> None:
+    schedule = plausible(attributes)
+    fit, edit = schedule
+    assert f"{components} components" in str(schedule)
+    assert next(term.weight for term in edit.objective.terms if term.name == "latent_prior") == prior
+    assert next(term.weight for term in fit.objective.terms if term.name == "latent_prior") == 0.002
+    assert schedule.blend is not None
+    assert (schedule.blend.kind, schedule.blend.preserve) == (kind, preserve)
+
+
+def test_components_can_be_chosen() -> None:
+    assert "7 components" in str(plausible("smiling", components=7))
+
+
+def test_the_fit_is_of_all_but_the_background_and_the_edit_leaves_its_regions_free() -> None:
+    fit, edit = plausible("smiling")
+    assert "skin + mouth + eyebrows + eyes + nose + hair + ears + below_face" in str(fit.objective)
+    assert "skin + eyebrows + eyes + nose + hair + ears + below_face" in str(edit.objective)
