@@ -219,8 +219,8 @@ def plausible(
         hold: attributes to keep at the classifier's prediction for the input.
         size: region -> alpha, to scale components (Eq. 6).
         face: the regions that the fit is of; those that the edit may change are left free by it.
-        components: how many principal components the edit moves along; None is 64 for colours and hair,
-            and 24 for shapes, which more of them draw in lumps.
+        components: how many principal components the edit moves along; None is 64, and 24 for mouth and
+            nose, which more of them draw in lumps.
         steps: of fit and edit.
     """
     names = _names(attributes)
@@ -243,7 +243,8 @@ def plausible(
         edit = edit + 0.5 * shape("hair")
     for region, scale in (size or {}).items():
         edit = edit + region_size(region, scale=scale)
-    moves = latent(lr=0.05 if colours else 0.03, components=components or (64 if colours else 24))
+    few = not colours and any(region in changing for region in ("mouth", "nose"))
+    moves = latent(lr=0.05 if colours else 0.03, components=components or (24 if few else 64))
     return Schedule(
         Stage("fit", steps[0], 5.0 * preserve(*face) + prior, vary=latent(lr=0.02)),
         Stage("edit", steps[1], edit, vary=moves, after_step=[GrowTarget()]),

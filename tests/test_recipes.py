@@ -12,6 +12,7 @@ from maskedit.recipes import plausible
         ("wearing_lipstick", 64, 0.002, "tint", ()),
         ("wavy_hair", 64, 0.002, "change", ()),
         (("wavy_hair", "blond_hair"), 64, 0.002, "change", ()),
+        ("bushy_eyebrows", 64, 0.05, "redraw", ("skin",)),
         ("smiling", 24, 0.05, "redraw", ("skin",)),
         (("big_nose", "blond_hair"), 24, 0.05, "redraw", ("skin",)),
     ],
