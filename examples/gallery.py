@@ -13,7 +13,7 @@ from maskedit.edit import edit_photo, wishes
 from maskedit.photo import crop
 from maskedit.report import sheet
 
-WISHES = ("brown_hair", "black_hair", "gray_hair", "wearing_lipstick", "mouth_slightly_open=0", "bushy_eyebrows")
+WISHES = ("brown_hair", "black_hair", "gray_hair", "bushy_eyebrows", "arched_eyebrows", "smiling=0")
 
 torch.set_num_threads(1)  # pictures of 64 px are too small to share
 models = me.load("portraits")
