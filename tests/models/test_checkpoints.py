@@ -471,7 +471,7 @@ def test_inspect_says_what_a_file_is(
     assert facts["mapping"] == "2 layers, from codes of 7"
     assert facts["channels"] == "6 4 3 at 4, 8, ... px"
     assert facts["mean latent"] == "in the file"
-    assert {"rosinality": "rosinality", "nvidia": "NVIDIA", "ours": "maskedit"}[
+    assert {"rosinality": "rosinality", "encoder's": "rosinality", "nvidia": "NVIDIA", "ours": "maskedit"}[
         kind.removeprefix("bare ").split()[0]
     ] in facts["network"]
 
