@@ -1,4 +1,4 @@
-"""The models that come with maskedit; ``maskedit/weights/portraits.md`` says how they were made and what they can."""
+"""The models that come with maskedit; the cards in ``maskedit/weights`` say how they were made and what they can."""
 
 import json
 from collections.abc import Mapping

@@ -196,7 +196,7 @@ def test_bundled_weights_are_small() -> None:
 
 
 def test_bundled_models_do_as_their_card_says(portraits: Models, faces: Path) -> None:
-    """Floors a little below the figures in portraits.md, on a third of the held-out faces, as the eye sees them."""
+    """Floors a little below the figures in the cards, on a third of the held-out faces, as the eye sees them."""
     from maskedit.training.checked import checked_attributes
     from maskedit.training.checked_regions import DATA, checked_regions, overlap
     from maskedit.training.classifier import balanced_accuracy, logits_of
