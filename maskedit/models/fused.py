@@ -6,7 +6,8 @@ that the value before it is known from the value after, and what demodulation ne
 is the same on both sides of the rectifier.
 
 A layer is computed strip by strip, forward and backward, each so small that what is between its passes stays in the
-processor's cache and hardly counts in memory.
+processor's cache and hardly counts in memory. Colours are read off a layer in the same strips: the gradient that they
+send back, as large as the features, is never whole.
 """
 
 from collections.abc import Iterator
@@ -34,11 +35,12 @@ def styled_conv(
     bias: Float[Tensor, " outputs"],
     *,
     at_points: Float[Tensor, "36 inputs outputs"] | None = None,
+    to_rgb: Float[Tensor, "b 3 outputs"] | None = None,
     up: bool,
     slope: float,
     clamp: float | None,
-) -> Float[Tensor, "b outputs h2 w2"]:
-    """``clamp(leaky_relu(conv(x * style) * demodulation + noise + bias))``, differentiable once.
+) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b 3 h2 w2"] | None]:
+    """``clamp(leaky_relu(conv(x * style) * demodulation + noise + bias))``, and its colours; differentiable once.
 
     Args:
         x: features.
@@ -48,6 +50,7 @@ def styled_conv(
         weight: of the convolution; no gradient.
         bias: of the output channels; no gradient.
         at_points: ``winograd.at_points(weight)``, to use in place of it.
+        to_rgb: weights for each image that make colours of the result; None for no colours.
         up: a transposed convolution of stride 2 and the [1, 3, 3, 1] blur, in place of a convolution.
         slope: of the rectifier below zero, positive.
         clamp: bound on the result's magnitude; None for none.
@@ -55,7 +58,8 @@ def styled_conv(
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     with torch.autocast(device, enabled=False):  # what autocast would do in the function and forget in its backward
-        return _StyledConv.apply(x.to(dtype), style, demodulation, noise, weight, bias, at_points, up, slope, clamp)
+        constants = weight, bias, at_points, up, slope, clamp
+        return _StyledConv.apply(x.to(dtype), style, demodulation, noise, to_rgb, *constants)
 
 
 class _StyledConv(torch.autograd.Function):
@@ -66,13 +70,14 @@ class _StyledConv(torch.autograd.Function):
         style: Tensor,
         demodulation: Tensor,
         noise: Tensor | None,
+        to_rgb: Tensor | None,
         weight: Tensor,
         bias: Tensor,
         at_points: Tensor | None,
         up: bool,
         slope: float,
         clamp: float | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         # One image's factors go into its weights, which saves passes over the features.
         folded = len(x) == 1 and at_points is None
         scale = 2 if up else 1
@@ -82,6 +87,7 @@ class _StyledConv(torch.autograd.Function):
             device=x.device,
             memory_format=torch.channels_last,
         )
+        rgb = None if to_rgb is None else y.new_empty(len(y), *y.shape[2:], 3).permute(0, 3, 1, 2)
         factor, offset = _channels(demodulation, y), _channels(bias[None], y)
         kernel = (_scaled(weight, demodulation, style) if folded else weight).to(x.dtype)
         added = bias.to(x.dtype) if folded else None
@@ -103,24 +109,30 @@ class _StyledConv(torch.autograd.Function):
             rectify(block, slope, y[:, :, own])
             if clamp is not None:
                 y[:, :, own].clamp_(-clamp, clamp)
-        ctx.save_for_backward(x, y, style, demodulation, noise, weight, bias, at_points)
+            if rgb is not None and to_rgb is not None:
+                rgb[:, :, own] = colours(y[:, :, own], to_rgb)
+        ctx.save_for_backward(x, y, style, demodulation, noise, to_rgb, weight, bias, at_points)
         ctx.up, ctx.slope, ctx.clamp = up, slope, clamp
-        return y
+        ctx.set_materialize_grads(False)
+        return y, rgb
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, out, style, demodulation, noise, weight, bias, at_points = ctx.saved_tensors
+    def backward(ctx: Any, of_y: Tensor | None, of_rgb: Tensor | None) -> tuple[Tensor | None, ...]:
+        if of_y is None and of_rgb is None:
+            return (None,) * 11
+        x, out, style, demodulation, noise, to_rgb, weight, bias, at_points = ctx.saved_tensors
         folded, scale, height = len(x) == 1 and at_points is None, 2 if ctx.up else 1, out.shape[2]
         kernel = (_scaled(weight, demodulation) if folded else weight).to(x.dtype)
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] else None
         of_style = torch.zeros_like(style) if ctx.needs_input_grad[1] else None
         of_demodulation = torch.zeros_like(demodulation) if ctx.needs_input_grad[2] else None
         of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
+        of_to_rgb = torch.zeros_like(to_rgb) if ctx.needs_input_grad[4] and of_rgb is not None else None
         for rows in strips(x, out, whole=at_points is not None):
             own = slice(scale * rows.start, scale * rows.stop)
             wide = slice(max(0, own.start - scale), min(height, own.stop + scale))  # what these rows of x had part in
-            given, result = gradient[:, :, wide], out[:, :, wide]
+            given, result = _given(of_y, of_rgb, to_rgb, wide), out[:, :, wide]
             if ctx.clamp is not None:
                 given = given * (result.abs() < ctx.clamp)
             before = torch.ops.aten.leaky_relu_backward(given, result, ctx.slope, True)
@@ -134,6 +146,10 @@ class _StyledConv(torch.autograd.Function):
                     of_demodulation -= (inner * noise[:, :, own].to(inner.dtype)).sum((2, 3), dtype=demodulation.dtype)
             if of_noise is not None:
                 of_noise[:, :, own] = inner.sum(1, keepdim=True)
+            if of_to_rgb is not None and of_rgb is not None:
+                # Row by row: over all pixels at once it is a long sum for few numbers, and slow.
+                rows_of_rgb = of_rgb[:, :, own].transpose(1, 2)
+                of_to_rgb += (rows_of_rgb @ out[:, :, own].permute(0, 2, 3, 1)).sum(1, dtype=to_rgb.dtype)
             if of_x is None:
                 continue
             if not folded:
@@ -151,32 +167,12 @@ class _StyledConv(torch.autograd.Function):
             torch.mul(block, _channels(style, block), out=of_x[:, :, rows])
         if of_demodulation is not None:
             of_demodulation /= demodulation
-        return of_x, of_style, of_demodulation, of_noise, *[None] * 6
+        return of_x, of_style, of_demodulation, of_noise, of_to_rgb, *[None] * 6
 
 
-def styled_rgb(x: Float[Tensor, "b inputs h w"], weight: Float[Tensor, "b 3 inputs"]) -> Float[Tensor, "b 3 h w"]:
-    """A 1x1 convolution with weights for each image, differentiable once; channels last, like the features."""
-    return _StyledRGB.apply(x, weight.to(x.dtype))
-
-
-class _StyledRGB(torch.autograd.Function):
-    """Products row by row: over all pixels at once the weights' gradient is a long sum for few numbers, and slow."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return (x.permute(0, 2, 3, 1) @ weight.mT[:, None]).permute(0, 3, 1, 2)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        of_x = of_weight = None
-        if ctx.needs_input_grad[0]:
-            of_x = (gradient.permute(0, 2, 3, 1) @ weight[:, None]).permute(0, 3, 1, 2)
-        if ctx.needs_input_grad[1]:
-            of_weight = (gradient.transpose(1, 2) @ x.permute(0, 2, 3, 1)).sum(1)
-        return of_x, of_weight
+def colours(x: Float[Tensor, "b c h w"], to_rgb: Float[Tensor, "b 3 c"]) -> Float[Tensor, "b 3 h w"]:
+    """A 1x1 convolution with weights for each image; channels last, like the features."""
+    return (x.permute(0, 2, 3, 1) @ to_rgb.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
 
 
 def blur(
@@ -215,6 +211,15 @@ def strips(
     step = height if whole or x.device.type != "cpu" else max(1, BLOCK * height // y.numel())
     for start in range(0, height, step):
         yield slice(start, min(start + step, height))
+
+
+def _given(of_y: Tensor | None, of_rgb: Tensor | None, to_rgb: Tensor | None, rows: slice) -> Tensor:
+    """The gradient of these rows of a layer's result, from what became of the result itself and of its colours."""
+    if of_rgb is None or to_rgb is None:
+        assert of_y is not None
+        return of_y[:, :, rows]
+    through = (of_rgb[:, :, rows].permute(0, 2, 3, 1) @ to_rgb[:, None].to(of_rgb.dtype)).permute(0, 3, 1, 2)
+    return through if of_y is None else through.add_(of_y[:, :, rows])
 
 
 def _rows(x: Float[Tensor, "b c h w"], start: int, stop: int) -> Float[Tensor, "b c h2 w"]:

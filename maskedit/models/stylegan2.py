@@ -23,12 +23,14 @@ from torch.utils.checkpoint import checkpoint
 
 from maskedit.errors import InputError
 from maskedit.models import winograd
-from maskedit.models.fused import blur, styled_conv, styled_rgb
+from maskedit.models.fused import blur, colours, styled_conv
 from maskedit.types import Image, Latent, NoiseMaps
 
 SLOPE = 0.2
 GAIN = math.sqrt(2)
 EPSILON = 1e-8
+CHECKPOINTED = 3
+"""Resolutions that are recomputed when so asked: these hold seven eighths of what is kept, for half of the work."""
 
 
 def config_f_channels(resolution: int, *, base: int = 32768, maximum: int = 512) -> tuple[int, ...]:
@@ -141,13 +143,23 @@ class StyledConv(nn.Module):
         factors: tuple[Float[Tensor, "b inputs"], Float[Tensor, "b outputs"]],
         noise: Float[Tensor, "b 1 h2 w2"] | None,
         clamp: float | None,
-    ) -> Float[Tensor, "b outputs h2 w2"]:
+        to_rgb: Float[Tensor, "b 3 outputs"] | None = None,
+    ) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b 3 h2 w2"] | None]:
+        """Features, and their colours where there are weights for them."""
         noise = None if noise is None else noise * (self.noise_strength * GAIN)
         bias, clamp = self.bias * GAIN, None if clamp is None else clamp * GAIN
         if self.power is not None and not self.weight.requires_grad:
-            points = self._at_points(x)
             return styled_conv(
-                x, *factors, noise, self.weight, bias, at_points=points, up=self.up, slope=SLOPE, clamp=clamp
+                x,
+                *factors,
+                noise,
+                self.weight,
+                bias,
+                at_points=self._at_points(x),
+                to_rgb=to_rgb,
+                up=self.up,
+                slope=SLOPE,
+                clamp=clamp,
             )
         style, demodulation = (f[:, :, None, None] for f in factors)
         x = x * style.to(x.dtype)
@@ -159,7 +171,8 @@ class StyledConv(nn.Module):
         if noise is not None:
             x.add_(noise.to(x.dtype))
         x = F.leaky_relu_(x, SLOPE)
-        return x if clamp is None else x.clamp_(-clamp, clamp)
+        x = x if clamp is None else x.clamp_(-clamp, clamp)
+        return x, None if to_rgb is None else colours(x, to_rgb)
 
 
 class ToRGB(nn.Module):
@@ -176,14 +189,9 @@ class ToRGB(nn.Module):
         """The weights per image: three rows are so few that scaling them beats scaling the features."""
         return self.weight * (self.style(latent) * self.scale)[:, None, :]
 
-    def forward(
-        self, x: Float[Tensor, "b inputs h w"], weight: Float[Tensor, "b 3 inputs"], clamp: float | None
-    ) -> Float[Tensor, "b 3 h w"]:
-        if self.weight.requires_grad:  # in training, which differentiates twice
-            rgb = (x.permute(0, 2, 3, 1) @ weight.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
-        else:
-            rgb = styled_rgb(x, weight)
-        rgb = rgb.to(weight.dtype) + self.bias[:, None, None]
+    def forward(self, rgb: Float[Tensor, "b 3 h w"], clamp: float | None) -> Float[Tensor, "b 3 h w"]:
+        """The colours that ``factors`` make of the features, with their bias."""
+        rgb = rgb.to(self.bias.dtype) + self.bias[:, None, None]
         return rgb if clamp is None else rgb.clamp(-clamp, clamp)
 
 
@@ -202,8 +210,8 @@ class StyleGAN2(nn.Module):
         mapping_layers: depth of the mapping network; 0 for none (z is w).
         z_dim: size of a Gaussian code z; ``latent_dim`` if not given.
         clamp: bound on the features' magnitude, as networks trained in half precision have (256); None for none.
-        checkpointed: recompute each resolution's features in the backward pass instead of keeping them;
-            slower, in less memory.
+        checkpointed: recompute the largest three resolutions' features in the backward pass instead of keeping
+            them; slower, in less memory.
 
     Raises:
         InputError: if the sizes do not fit together.
@@ -319,13 +327,15 @@ class StyleGAN2(nn.Module):
 
         def level(i: int, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
             for k in range(max(2 * i - 1, 0), 2 * i + 1):
-                x = self.convs[k](x, conv_factors[k], noises[k] if noises else None, self.clamp)
-            change = self.to_rgbs[i](x, rgb_factors[i], self.clamp)
+                to_rgb = rgb_factors[i] if k == 2 * i else None  # colours are those of a level's last features
+                x, colour = self.convs[k](x, conv_factors[k], noises[k] if noises else None, self.clamp, to_rgb)
+            change = self.to_rgbs[i](colour, self.clamp)
             return x, change if i == 0 else upsample(rgb).add_(change)
 
         x = rgb = self.constant.expand(len(latent), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        largest = range(len(self.to_rgbs))[-CHECKPOINTED:] if self.checkpointed and torch.is_grad_enabled() else ()
         for i in range(len(self.to_rgbs)):
-            if self.checkpointed and torch.is_grad_enabled():
+            if i in largest:
                 x, rgb = checkpoint(level, i, x, rgb, use_reentrant=False)
             else:
                 x, rgb = level(i, x, rgb)

@@ -108,7 +108,7 @@ class Features:
         """The pictures, clamped to [0, 1], and the features of each convolution at its own size."""
         maps: list[Tensor] = []
         hooks = [
-            conv.register_forward_hook(lambda _, __, out: maps.append(out.float())) for conv in self.generator.convs
+            conv.register_forward_hook(lambda _, __, out: maps.append(out[0].float())) for conv in self.generator.convs
         ]
         try:
             image = self.generator.synthesize(latent, noises)

@@ -65,7 +65,7 @@ def test_values_and_gradients_equal_the_formulas(
 ) -> None:
     monkeypatch.setattr(fused, "BLOCK", block)
     inputs, (weight, bias) = leaves(up, noisy, layout, batch), constants()
-    ours = styled_conv(*inputs, weight, bias, up=up, slope=SLOPE, clamp=clamp)
+    ours, _ = styled_conv(*inputs, weight, bias, up=up, slope=SLOPE, clamp=clamp)
     wanted = plain(*inputs, weight, bias, up, clamp)
     torch.testing.assert_close(ours, wanted, rtol=1e-12, atol=1e-12)
     if clamp is not None:
@@ -81,7 +81,7 @@ def test_values_and_gradients_equal_the_formulas(
 @pytest.mark.parametrize("up", [False, True])
 def test_gradcheck(up: bool, batch: int) -> None:
     weight, bias = constants()
-    layer = lambda *inputs: styled_conv(*inputs, weight, bias, up=up, slope=SLOPE, clamp=None)  # noqa: E731
+    layer = lambda *inputs: styled_conv(*inputs, weight, bias, up=up, slope=SLOPE, clamp=None)[0]  # noqa: E731
     assert torch.autograd.gradcheck(layer, leaves(up, True, batch=batch))
 
 
@@ -91,7 +91,7 @@ def test_only_the_gradients_asked_for(moving: tuple[int, ...]) -> None:
     inputs = [t.detach().requires_grad_(i in moving) for i, t in enumerate(inputs) if t is not None]
     chosen = [inputs[i] for i in moving]
     results = (
-        styled_conv(*inputs, weight, bias, up=True, slope=SLOPE, clamp=None),
+        styled_conv(*inputs, weight, bias, up=True, slope=SLOPE, clamp=None)[0],
         plain(*inputs, weight, bias, True, None),
     )
     for actual, gradient in zip(*(torch.autograd.grad(r.square().sum(), chosen) for r in results), strict=True):
@@ -105,7 +105,7 @@ def test_used_twice_and_by_neighbours() -> None:
     inputs[0], inputs[1] = inputs[0][:, :2].detach().requires_grad_(), inputs[1][:, :2].detach().requires_grad_()
     totals = []
     for layer in (
-        lambda *i: styled_conv(*i, weight, bias, up=False, slope=SLOPE, clamp=None),
+        lambda *i: styled_conv(*i, weight, bias, up=False, slope=SLOPE, clamp=None)[0],
         lambda *i: plain(*i, weight, bias, False, None),
     ):
         once = layer(*inputs)
@@ -116,12 +116,44 @@ def test_used_twice_and_by_neighbours() -> None:
         torch.testing.assert_close(actual, gradient, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("read", ["features", "colours", "both"])
+@pytest.mark.parametrize("clamp", [None, 0.5])
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("block", [1, 60, 1 << 21])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_colours_and_their_gradients(
+    monkeypatch: pytest.MonkeyPatch, up: bool, clamp: float | None, read: str, block: int, batch: int
+) -> None:
+    """Whatever is made of the result: of its features, of its colours, of both."""
+    monkeypatch.setattr(fused, "BLOCK", block)
+    inputs, (weight, bias) = leaves(up, True, batch=batch), constants()
+    to_rgb = torch.randn(batch, 3, 2).double().requires_grad_()
+    ours = styled_conv(*inputs, weight, bias, to_rgb=to_rgb, up=up, slope=SLOPE, clamp=clamp)
+    features = plain(*inputs, weight, bias, up, clamp)
+    wanted = features, torch.einsum("bchw,brc->brhw", features, to_rgb)
+    torch.testing.assert_close(ours, wanted, rtol=1e-12, atol=1e-12)
+    factors = [torch.randn_like(w) for w in wanted]
+    moving = [*inputs, to_rgb]
+
+    def gradients(made: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+        parts = [
+            (m * f).sum()
+            for m, f, name in zip(made, factors, ("features", "colours"), strict=True)
+            if read in (name, "both")
+        ]
+        return torch.autograd.grad(torch.stack(parts).sum(), moving, allow_unused=True)
+
+    for actual, gradient in zip(gradients(ours), gradients(wanted), strict=True):
+        zero = torch.zeros(()).double()
+        torch.testing.assert_close(*(zero if g is None else g for g in (actual, gradient)), rtol=1e-10, atol=1e-10)
+
+
 def test_no_grad_gives_the_same_and_keeps_nothing() -> None:
     inputs, (weight, bias) = leaves(True, True), constants()
     with torch.no_grad():
-        free = styled_conv(*inputs, weight, bias, up=True, slope=SLOPE, clamp=None)
+        free, _ = styled_conv(*inputs, weight, bias, up=True, slope=SLOPE, clamp=None)
     assert not free.requires_grad
-    assert torch.equal(free, styled_conv(*inputs, weight, bias, up=True, slope=SLOPE, clamp=None).detach())
+    assert torch.equal(free, styled_conv(*inputs, weight, bias, up=True, slope=SLOPE, clamp=None)[0].detach())
 
 
 @pytest.mark.parametrize("up", [False, True])
@@ -130,7 +162,7 @@ def test_autocast_computes_in_bfloat16_forward_and_backward(up: bool) -> None:
     weight, bias = weight.float(), bias.float()
     exact = plain(*inputs, weight, bias, up, None)
     with torch.autocast("cpu", torch.bfloat16):
-        ours = styled_conv(*inputs, weight, bias, up=up, slope=SLOPE, clamp=None)
+        ours, _ = styled_conv(*inputs, weight, bias, up=up, slope=SLOPE, clamp=None)
     assert ours.dtype == torch.bfloat16
     assert (ours - exact).norm() < 0.02 * exact.norm()
     expected = torch.autograd.grad(exact.sum(), inputs)

@@ -206,7 +206,7 @@ def test_clamp_bounds_the_features() -> None:
     latent, noises = inputs(generator)
     seen: list[Tensor] = []
     for layer in generator.convs:
-        layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))  # type: ignore[attr-defined]
+        layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))  # type: ignore[attr-defined]
     image = generator.synthesize(latent, noises)
     assert max(x.abs().max() for x in seen).item() == pytest.approx(0.5 * math.sqrt(2))
     assert not torch.allclose(image, tiny_generator().freeze().synthesize(latent, noises))

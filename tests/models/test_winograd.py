@@ -48,7 +48,7 @@ def test_a_styled_convolution_by_it_is_the_same(batch: int) -> None:
     moving = [t.requires_grad_() for t in (x, style, demodulation, noise)]
     found = []
     for points in (None, winograd.at_points(weight)):
-        y = styled_conv(*moving, weight, bias, at_points=points, up=False, slope=0.2, clamp=None)
+        y, _ = styled_conv(*moving, weight, bias, at_points=points, up=False, slope=0.2, clamp=None)
         found.append([y.detach(), *torch.autograd.grad(y.square().sum(), moving)])
     for ours, wanted in zip(found[1], found[0], strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-12, atol=1e-12)
