@@ -127,6 +127,8 @@ class _StyledConv(torch.autograd.Function):
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] else None
         of_style = torch.zeros_like(style) if ctx.needs_input_grad[1] else None
         of_demodulation = torch.zeros_like(demodulation) if ctx.needs_input_grad[2] else None
+        added = torch.ones_like(out[:, :1])  # what bias and noise are multiplied by, and added as
+        added = added if noise is None else torch.cat([added, noise.to(out.dtype)], dim=1)
         of_noise = torch.empty_like(out[:, :1]) if ctx.needs_input_grad[3] else None
         of_to_rgb = torch.zeros_like(to_rgb) if ctx.needs_input_grad[4] and of_rgb is not None else None
         for rows in strips(x, out, whole=at_points is not None):
@@ -141,15 +143,12 @@ class _StyledConv(torch.autograd.Function):
             if of_demodulation is not None:
                 # Sums of gradient times value, less those of what was added to the value.
                 of_demodulation += _product_sums(given[:, :, inside], result[:, :, inside], demodulation.dtype)
-                of_demodulation -= inner.sum((2, 3), dtype=demodulation.dtype) * bias
-                if noise is not None:
-                    of_demodulation -= (inner * noise[:, :, own].to(inner.dtype)).sum((2, 3), dtype=demodulation.dtype)
+                of_bias, *of_map = _map_sums(added[:, :, own], inner, demodulation.dtype).unbind(1)
+                of_demodulation -= of_bias * bias + sum(of_map)
             if of_noise is not None:
                 of_noise[:, :, own] = inner.sum(1, keepdim=True)
             if of_to_rgb is not None and of_rgb is not None:
-                # Row by row: over all pixels at once it is a long sum for few numbers, and slow.
-                rows_of_rgb = of_rgb[:, :, own].transpose(1, 2)
-                of_to_rgb += (rows_of_rgb @ out[:, :, own].permute(0, 2, 3, 1)).sum(1, dtype=to_rgb.dtype)
+                of_to_rgb += _map_sums(of_rgb[:, :, own], out[:, :, own], to_rgb.dtype)
             if of_x is None:
                 continue
             if not folded:
@@ -236,6 +235,14 @@ def _product_sums(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"], dtyp
     wanted = [False, True, False]
     pairs = zip(a.split(1), b.split(1), strict=True)
     return torch.stack([backward(p, q, ones, None, None, zeros, ones, True, 0.0, wanted)[1] for p, q in pairs])
+
+
+def _map_sums(
+    maps: Float[Tensor, "b n h w"], x: Float[Tensor, "b c h w"], dtype: torch.dtype
+) -> Float[Tensor, "b n c"]:
+    """The sum over all pixels of each map times each channel, row by row: all at once it is slow, a long sum for few
+    numbers."""
+    return (maps.transpose(1, 2) @ x.permute(0, 2, 3, 1)).sum(1, dtype=dtype)
 
 
 def _channels(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
