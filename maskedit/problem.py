@@ -90,7 +90,9 @@ class Problem:
         digest = hashlib.sha256(repr((self.attributes, self.target)).encode())
         latents = self.models.latents
         where = () if latents is None else (latents.mean, latents.components, latents.deviations)
-        for tensor in (self.image, self.start, self.models.mean_latent, *where):
+        named = {} if latents is None else latents.directions
+        digest.update(repr(tuple(named)).encode())
+        for tensor in (self.image, self.start, self.models.mean_latent, *where, *named.values()):
             digest.update(_bytes(tensor) if isinstance(tensor, Tensor) else repr(tensor).encode())
         models: tuple[object, ...] = (self.models.generator, self.models.parser)
         for model in (*models, self.models.classifier, self.models.encoder):
@@ -148,17 +150,21 @@ def _check_models(models: Models) -> None:
 
 def _check_distribution(latents: LatentDistribution, generator: Generator) -> None:
     layers, dim = generator.latent_shape
-    k = len(latents.deviations)
+    k, named = len(latents.deviations), latents.directions.values()
     fits = (
         tuple(latents.mean.shape) == (layers, dim)
         and tuple(latents.components.shape) == (k, layers * dim)
         and bool((latents.deviations > 0).all())
+        and all(tuple(direction.shape) == (layers, dim) for direction in named)
     )
     if not fits:
         raise InputError(
             "the latent distribution is not of this generator",
-            expected=f"mean [{layers}, {dim}], components [k, {layers * dim}], positive deviations [k]",
-            actual=f"{list(latents.mean.shape)}, {list(latents.components.shape)}, {list(latents.deviations.shape)}",
+            expected=f"mean [{layers}, {dim}], components [k, {layers * dim}], positive deviations [k], and directions "
+            f"like the mean",
+            actual=", ".join(
+                str(list(t.shape)) for t in (latents.mean, latents.components, latents.deviations, *named)
+            ),
         )
 
 

@@ -5,8 +5,8 @@ and no base class is needed. Models work on a batch ``b``, keep every image inde
 and give RGB in [0, 1] (a model's own range is its own business), and let gradients through.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -78,17 +78,20 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class LatentDistribution:
-    """Where the latents of real pictures lie: a mean and its principal components.
+    """Where the latents of real pictures lie: a mean, its principal components, and what attributes change.
 
     Args:
         mean: the mean latent ``[layers, dim]``.
         components: orthonormal directions ``[k, layers * dim]``, by falling deviation.
         deviations: standard deviation along each direction ``[k]``, positive.
+        directions: attribute -> how much a latent differs ``[layers, dim]`` between those who have it and those
+            who have not, all else equal; for ``latent(along=...)``.
     """
 
     mean: Float[Tensor, "layers dim"]
     components: Float[Tensor, "k coordinates"]
     deviations: Float[Tensor, " k"]
+    directions: Mapping[str, Float[Tensor, "layers dim"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Models:
         classifier: finds the attributes.
         encoder: gives a start for ``Problem(start="encoder")``.
         mean_latent: ``[layers, dim]``, the start for ``Problem(start="mean")``.
-        latents: where plausible latents lie; for ``latent(components=...)`` and ``latent_prior``.
+        latents: where plausible latents lie; for ``latent(components=...)``, ``latent(along=...)`` and
+            ``latent_prior``.
     """
 
     generator: Generator

@@ -23,6 +23,10 @@ from maskedit.terms import attribute, latent_prior, perceptual, preserve, region
 from maskedit.types import Image
 from maskedit.variables import latent, noise, unchanged
 
+ALONG_DIRECTIONS = ("smiling", "arched_eyebrows")
+"""What :func:`plausible` draws along the attribute's own direction. Along components, what satisfies the classifier is a
+smile that glows and a pale band; for other attributes a direction alone does too little (docs/models.md)."""
+
 
 def paper(
     attributes: str | Sequence[str],
@@ -198,7 +202,7 @@ def plausible(
     attributes: str | Sequence[str],
     *,
     target: float | int | Sequence[float | int] = 1.0,
-    smoothing: float | int | Sequence[float | int] = 0.01,
+    smoothing: float | int | Sequence[float | int] | None = None,
     hold: Sequence[str] = (),
     size: Mapping[str, float | int] | None = None,
     face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair", "ears", "below_face"),
@@ -208,19 +212,20 @@ def plausible(
     """A local edit for small generators, such as the bundled portraits: not in the paper.
 
     A small generator with free W+ pleases the classifier with lumps. Here the fit holds to latents of real
-    faces, the edit moves along their principal components only, and what is taken from it is the change
-    that it made, so that the photo keeps its own detail. Begin at the encoder's code:
-    ``Problem(..., start="encoder")``; needs ``Models.latents``.
+    faces, the edit moves along their principal components only (smiles and arched brows along their own
+    direction), and what is taken from it is the change that it made, so that the photo keeps its own
+    detail. Begin at the encoder's code: ``Problem(..., start="encoder")``; needs ``Models.latents``.
 
     Args:
         attributes: one of Table I, or several at once.
         target: 1 sets, 0 removes, anything between is a strength; one for all or one each.
-        smoothing: the paper's epsilon, here smaller, as the change loses some of its strength in the photo.
+        smoothing: the paper's epsilon, here smaller, as the change loses some of its strength in the photo; None
+            is 0.01, and 0.03 along a direction.
         hold: attributes to keep at the classifier's prediction for the input.
         size: region -> alpha, to scale components (Eq. 6).
         face: the regions that the fit is of; those that the edit may change are left free by it.
         components: how many principal components the edit moves along; None is 64, and 24 for mouth and
-            nose, which more of them draw in lumps.
+            nose, which more of them draw in lumps, and the attribute's own direction for ``ALONG_DIRECTIONS``.
         steps: of fit and edit.
     """
     names = _names(attributes)
@@ -234,17 +239,22 @@ def plausible(
     blend = Blend(kind="tint" if even else "change", preserve=(), softness=1, since="fit")
     if not colours:
         blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
-    edit = (
-        5.0 * preserve(*kept)
-        + (prior if colours else 0.05 * latent_prior())
-        + 0.03 * attribute(names, target=target, smoothing=smoothing, hold=hold, seen_in="blended")
-    )
+    if components is None and all(name in ALONG_DIRECTIONS for name in names):
+        # One number for each attribute does little harm: the rest of the face comes along, and is not taken.
+        epsilon = 0.03 if smoothing is None else smoothing
+        edit = 0.05 * preserve(*kept) + 0.01 * latent_prior()
+        edit = edit + 0.03 * attribute(names, target=target, smoothing=epsilon, hold=hold)
+        moves = latent(lr=0.03, along=names)
+    else:
+        epsilon = 0.01 if smoothing is None else smoothing
+        edit = 5.0 * preserve(*kept) + (prior if colours else 0.05 * latent_prior())
+        edit = edit + 0.03 * attribute(names, target=target, smoothing=epsilon, hold=hold, seen_in="blended")
+        few = not colours and any(region in changing for region in ("mouth", "nose"))
+        moves = latent(lr=0.05 if colours else 0.03, components=components or (24 if few else 64))
     if "hair" in changing:
         edit = edit + 0.5 * shape("hair")
     for region, scale in (size or {}).items():
         edit = edit + region_size(region, scale=scale)
-    few = not colours and any(region in changing for region in ("mouth", "nose"))
-    moves = latent(lr=0.05 if colours else 0.03, components=components or (24 if few else 64))
     return Schedule(
         Stage("fit", steps[0], 5.0 * preserve(*face) + prior, vary=latent(lr=0.02)),
         Stage("edit", steps[1], edit, vary=moves, after_step=[GrowTarget()]),

@@ -355,3 +355,14 @@ def _check_variable(where: str, variable: Variable, problem: Problem) -> None:
                 f"{where} moves {variable.components} components",
                 expected=f"at most {len(models.latents.deviations)}",
             )
+    if variable.along is not None:
+        _has_need(where, "latents", problem)
+        assert models.latents is not None
+        known = tuple(models.latents.directions)
+        for name in variable.along:
+            if name not in known:
+                raise InputError(
+                    f"{where} moves along {name!r}",
+                    expected=f"one of {', '.join(known)}" if known else "a distribution with directions",
+                    hint="Move along principal components, which need no labels: components=24.",
+                )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from maskedit.errors import InputError
@@ -29,18 +29,23 @@ class LatentVariable:
     lr: Rate
     layers: tuple[int, ...] | None
     components: int | None
+    along: tuple[str, ...] | None
     optimizer: OptimizerFactory
 
     def begin(self, latent: Latent, noises: Sequence[NoiseMap], latents: LatentDistribution | None) -> "Moving":
         """Start moving from this latent, with a fresh optimiser."""
-        if self.components is None:
+        if self.components is None and self.along is None:
             return _MovingLatent(self, latent)
         assert latents is not None  # the schedule was checked against the problem
-        return _MovingComponents(self, latent, latents)
+        if self.along is not None:
+            return _MovingCoordinates(self, latent, torch.stack([latents.directions[name] for name in self.along]))
+        spread = latents.components[: self.components] * latents.deviations[: self.components, None]
+        return _MovingCoordinates(self, latent, spread.unflatten(1, latent.shape[1:]))
 
     def __str__(self) -> str:
         part = "" if self.layers is None else f", layers {_ranges(self.layers)}"
         part += "" if self.components is None else f", {self.components} components"
+        part += "" if self.along is None else f", along {' + '.join(self.along)}"
         return f"latent ({_show_optimizer(self.optimizer)}, lr {show_rate(self.lr)}{part})"
 
 
@@ -75,6 +80,7 @@ def latent(
     *,
     layers: Iterable[int] | None = None,
     components: int | None = None,
+    along: Sequence[str] | None = None,
     optimizer: OptimizerFactory = torch.optim.Adam,
 ) -> LatentVariable:
     """Move the latent, from where it is, with a fresh optimiser.
@@ -84,19 +90,23 @@ def latent(
         layers: the W+ layers to move, all by default.
         components: move along this many principal components of ``Models.latents`` instead, in units of
             their standard deviations.
+        along: move along what these attributes change in ``Models.latents`` instead, one number for each: 1 is the
+            difference between those who have it and those who have not.
         optimizer: makes the optimiser from parameters and ``lr=``; its ``step`` must need no closure.
 
     Raises:
-        InputError: if both layers and components are given, or neither can be right.
+        InputError: if more than one of layers, components and along is given, or what is given cannot be right.
     """
-    if layers is not None and components is not None:
-        raise InputError("latent() moves layers or components", expected="one of the two")
+    if sum(choice is not None for choice in (layers, components, along)) > 1:
+        raise InputError("latent() moves layers, components or along attributes", expected="one of the three")
     chosen = None if layers is None else tuple(sorted(set(layers)))
     if chosen is not None and (not chosen or chosen[0] < 0):
         raise InputError("latent() moves no layer", expected="layer numbers from 0", actual=str(list(chosen)))
     if components is not None and components < 1:
         raise InputError("latent() moves no component", expected="components >= 1", actual=str(components))
-    return LatentVariable(lr, chosen, components, optimizer)
+    if along is not None and (isinstance(along, str) or not along):
+        raise InputError("latent() moves along no attributes", expected="a list of names", actual=repr(along))
+    return LatentVariable(lr, chosen, components, None if along is None else tuple(along), optimizer)
 
 
 def noise(lr: Rate = 0.1, *, optimizer: OptimizerFactory = torch.optim.Adam) -> NoiseVariable:
@@ -199,15 +209,13 @@ class _MovingLatent(Moving):
         return self._base
 
 
-class _MovingComponents(Moving):
-    """Coordinates along principal components, in standard deviations from a base latent."""
+class _MovingCoordinates(Moving):
+    """Coordinates along some directions, from a base latent."""
 
-    def __init__(self, variable: LatentVariable, latent: Latent, latents: LatentDistribution) -> None:
-        k = variable.components
+    def __init__(self, variable: LatentVariable, latent: Latent, directions: Float[Tensor, "k layers dim"]) -> None:
         self._base = latent.detach().clone()
-        scaled = latents.components[:k] * latents.deviations[:k, None]
-        self._directions = scaled.to(latent).unflatten(1, latent.shape[1:])
-        super().__init__(variable, [[latent.new_zeros(len(scaled))] for _ in latent])
+        self._directions = directions.to(latent)
+        super().__init__(variable, [[latent.new_zeros(len(directions))] for _ in latent])
 
     def latent(self) -> Latent:
         return self._base + self._offset(torch.stack([p for (p,) in self.parameters]))

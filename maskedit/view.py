@@ -152,7 +152,9 @@ class View(Shown):
         """Where plausible latents lie, on the latent's device and in its type."""
         assert self._models.latents is not None
         source = self._models.latents
-        return LatentDistribution(*(t.to(self.latent) for t in (source.mean, source.components, source.deviations)))
+        mean, components, deviations = (t.to(self.latent) for t in (source.mean, source.components, source.deviations))
+        directions = {name: direction.to(self.latent) for name, direction in source.directions.items()}
+        return LatentDistribution(mean, components, deviations, directions)
 
 
 def see_original(models: Models, reads: Reads, image: Image) -> Shown:

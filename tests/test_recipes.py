@@ -13,7 +13,8 @@ from maskedit.recipes import plausible
         ("wavy_hair", 64, 0.002, "change", ()),
         (("wavy_hair", "blond_hair"), 64, 0.002, "change", ()),
         ("bushy_eyebrows", 64, 0.05, "redraw", ("skin",)),
-        ("smiling", 24, 0.05, "redraw", ("skin",)),
+        ("mouth_slightly_open", 24, 0.05, "redraw", ("skin",)),
+        (("smiling", "bushy_eyebrows"), 24, 0.05, "redraw", ("skin",)),
         (("big_nose", "blond_hair"), 24, 0.05, "redraw", ("skin",)),
     ],
 )
@@ -27,6 +28,22 @@ def test_shapes_move_less_freely_and_are_redrawn(
     assert next(term.weight for term in fit.objective.terms if term.name == "latent_prior") == 0.002
     assert schedule.blend is not None
     assert (schedule.blend.kind, schedule.blend.preserve) == (kind, preserve)
+
+
+@pytest.mark.parametrize("attributes", ["smiling", "arched_eyebrows", ("smiling", "arched_eyebrows")])
+def test_some_shapes_move_along_their_own_direction(attributes: str | tuple[str, ...]) -> None:
+    schedule = plausible(attributes)
+    names = (attributes,) if isinstance(attributes, str) else attributes
+    assert f"along {' + '.join(names)}" in str(schedule)
+    assert "smoothing=0.03" in str(schedule)
+    assert "after the blend" not in str(schedule)
+    assert schedule.blend is not None
+    assert schedule.blend.kind == "redraw"
+
+
+@pytest.mark.parametrize("attributes", ["smiling", "big_nose"])
+def test_the_smoothing_can_be_chosen(attributes: str) -> None:
+    assert "smoothing=0.2" in str(plausible(attributes, smoothing=0.2))
 
 
 def test_components_can_be_chosen() -> None:

@@ -195,6 +195,17 @@ def test_components_move_within_their_span():
     torch.testing.assert_close(moved @ basis.T @ basis, moved)
 
 
+def test_a_direction_is_moved_along_and_nothing_else():
+    schedule = me.Schedule(me.Stage("fit", 5, me.attribute("smiling"), vary=me.latent(lr=0.1, along=["smiling"])))
+    this = problem()
+    result = me.run(this, schedule)
+    moved = result.latent - this.start_latent()
+    direction = this.models.latents.directions["smiling"]
+    assert (moved.flatten(1).norm(dim=1) > 0.01).all()
+    along = (moved * direction).sum((1, 2)) / direction.square().sum()  # in times the difference that it makes
+    torch.testing.assert_close(moved, along[:, None, None] * direction)
+
+
 @pytest.mark.parametrize("start", ["mean", "encoder", "given"])
 def test_starts(start):
     trio, image = toys.models(), toys.pictures(2)
@@ -550,7 +561,7 @@ def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(tmp_path, at):
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9), torch.optim.NAdam])
-@pytest.mark.parametrize("choice", [{}, {"layers": [0, 2]}, {"components": 3}])
+@pytest.mark.parametrize("choice", [{}, {"layers": [0, 2]}, {"components": 3}, {"along": ["smiling"]}])
 def test_every_variable_and_optimiser_resumes(tmp_path, optimizer, choice):
     stage = me.Stage("fit", 6, me.preserve("skin"), vary=me.latent(lr=0.05, optimizer=optimizer, **choice))
     schedule = me.Schedule(stage)

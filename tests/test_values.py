@@ -153,7 +153,10 @@ def test_regions_are_resized_to_the_picture():
         (lambda: me.attribute(["smiling"], hold=["smiling"]), "both edited and held"),
         (lambda: me.latent(layers=[]), "no layer"),
         (lambda: me.latent(layers=[-1]), "no layer"),
-        (lambda: me.latent(layers=[0], components=2), "layers or components"),
+        (lambda: me.latent(layers=[0], components=2), "layers, components or along"),
+        (lambda: me.latent(components=2, along=["smiling"]), "one of the three"),
+        (lambda: me.latent(along=[]), "no attributes"),
+        (lambda: me.latent(along="smiling"), "a list of names"),
         (lambda: me.latent(components=0), "no component"),
         (lambda: me.Stage("a", 0, me.preserve("skin"), vary=me.latent()), "no number of steps"),
         (lambda: me.Stage("a.b", 1, me.preserve("skin"), vary=me.latent()), "without dots"),
@@ -192,6 +195,7 @@ def test_a_schedule_prints_as_a_table_of_everything_that_it_does():
         me.Stage("fit", 500, keep, vary=me.latent(lr=1e-3, layers=[0, 1, 2, 5]), stop=me.Plateau(patience=9)),
         me.Stage("edit", 200, keep + fade * me.attribute("smiling"), vary=me.unchanged(), after_step=[me.GrowTarget()]),
         me.Stage("detail", 5, keep, vary=[me.noise(lr=0.1), me.latent(lr=fade, components=3)], keep_best=True),
+        me.Stage("last", 5, keep, vary=me.latent(along=["smiling", "young"])),
         blend=me.Blend(kind="change", softness=2, since="fit"),
     )
     text = repr(schedule)
@@ -206,11 +210,12 @@ def test_a_schedule_prints_as_a_table_of_everything_that_it_does():
         "after each step: GrowTarget()",
         "noise (Adam, lr 0.1) + latent (Adam, lr ",
         "3 components",
+        "along smiling + young",
         "keeps the best step",
         "blend (change, preserving skin, target of the input, softened by 2 px, the change since fit)",
     ):
         assert part in text, part
-    assert schedule.steps == 705
+    assert schedule.steps == 710
 
 
 def test_schedules_and_stages_are_frozen():
@@ -227,6 +232,10 @@ def without(**parts: object) -> me.Problem:
 
 def flat() -> me.LatentDistribution:
     return me.LatentDistribution(torch.zeros(3, 4), torch.zeros(2, 12), torch.zeros(2))
+
+
+def spread(**directions: torch.Tensor) -> me.LatentDistribution:
+    return me.LatentDistribution(torch.zeros(3, 4), torch.eye(12)[:2], torch.ones(2), directions)
 
 
 class Silent(toys.ToyGenerator):
@@ -249,6 +258,15 @@ class Silent(toys.ToyGenerator):
         (me.latent_prior(), me.latent(), {}, without(latents=None), "needs a latent distribution"),
         (me.preserve("skin"), me.latent(components=2), {}, without(latents=None), "needs a latent distribution"),
         (me.preserve("skin"), me.latent(components=99), {}, without(), "at most 6"),
+        (me.preserve("skin"), me.latent(along=["smiling"]), {}, without(latents=None), "needs a latent distribution"),
+        (me.preserve("skin"), me.latent(along=["bald"]), {}, without(), "moves along 'bald'.*one of smiling"),
+        (
+            me.preserve("skin"),
+            me.latent(along=["bald"]),
+            {},
+            without(latents=spread()),
+            "a distribution with directions",
+        ),
         (me.preserve("skin"), me.latent(layers=[3]), {}, without(), "layers from 0 to 2"),
         (me.preserve("skin"), me.noise(), {}, without(generator=Silent()), "needs noise maps"),
         (me.white_noise(), me.latent(), {}, without(generator=Silent()), "needs noise maps"),
@@ -304,6 +322,7 @@ def test_a_blend_needs_its_regions():
         ({"models": lambda: toys.models(generator=nn.Identity())}, "Identity is not a generator.*synthesize"),
         ({"models": lambda: toys.models(parser=lambda x: x)}, "function is not a parser.*regions"),
         ({"models": lambda: toys.models(latents=flat())}, "positive deviations"),
+        ({"models": lambda: toys.models(latents=spread(bald=torch.zeros(2, 4)))}, "directions like the mean"),
     ],
 )  # fmt: skip
 def test_a_problem_is_checked_when_it_is_made(changes, says):

@@ -94,7 +94,9 @@ def models(**changes: object) -> me.Models:
     mean = torch.stack([torch.cat([logit(c), torch.zeros(1).double()]) for c in (BACKGROUND, SKIN, MOUTH)])
     generator = torch.Generator().manual_seed(5)
     basis = torch.linalg.qr(torch.randn(12, 12, generator=generator, dtype=torch.float64))[0].T[:6]
-    latents = me.LatentDistribution(mean, basis, torch.linspace(1, 0.2, 6, dtype=torch.float64))
+    wider = torch.zeros_like(mean)
+    wider[2, 3] = 1.5
+    latents = me.LatentDistribution(mean, basis, torch.linspace(1, 0.2, 6, dtype=torch.float64), {"smiling": wider})
     parts = {
         "generator": ToyGenerator(),
         "parser": ToyParser(),

@@ -53,7 +53,8 @@ def load(name: str = "portraits", *, device: torch.device | str = "cpu") -> Mode
     assert isinstance(parser, PortraitParser)
     assert isinstance(classifier, PortraitClassifier)
     own = {key.removeprefix("latents."): value.to(device) for key, value in tensors.items()}
-    latents = LatentDistribution(own["mean"], own["components"], own["deviations"])
+    directions = {key.removeprefix("directions."): own[key] for key in sorted(own) if key.startswith("directions.")}
+    latents = LatentDistribution(own["mean"], own["components"], own["deviations"], directions)
     return Models(
         generator=generator.freeze(),
         parser=parser,

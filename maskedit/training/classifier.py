@@ -100,13 +100,18 @@ def logits_of(net: PortraitClassifier | PortraitJudge, faces: Faces) -> Float[Te
     return torch.cat([net.classify(part.float() / 255, net.attributes) for part in faces.resized(SIZE).split(64)])
 
 
+def known_of(faces: Faces, labels: Labels, names: Sequence[str]) -> Float[Tensor, "n a"]:
+    """What is known of photos to train on: what was measured, and what was seen in its place."""
+    return seen_over(targets(labels, names), faces.names, names)
+
+
 @torch.no_grad()
 def varied(
     faces: Faces, labels: Labels, names: Sequence[str], size: int, times: int, seed: int
 ) -> tuple[UInt8[Tensor, "n 3 size size"], Float[Tensor, "n a"]]:
     """All photos ``times`` over, moved, turned and many of them dyed, with what is then true of them."""
     images, lips = faces.resized(SIZE), lips_of(faces.landmarks, SIZE)
-    known = seen_over(targets(labels, names), faces.names, names)
+    known = known_of(faces, labels, names)
     hair = [(i, HAIR_COLOURS.index(name)) for i, name in enumerate(names) if name in HAIR_COLOURS]
     made, truths = [], []
     for i, rows in enumerate(torch.arange(len(faces)).repeat(times).split(64)):

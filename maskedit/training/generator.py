@@ -7,7 +7,7 @@ generator of an earlier training goes on: the encoder learns alone first.
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ NOISE = 0.05
 """Strength of the noise maps, not learned: reconstruction would silence the noise, which edits need for detail."""
 IMPORTANCE = (0.4, 2.0, 1.5, 2.0, 0.9, 1.3, 1.0, 0.8, 0.4)
 """Weight of each region's pixels: what nobody edits need not be drawn well."""
+ATTRIBUTE_COMPONENTS, RIDGE = 64, 5.0
+"""Along how many components attributes are told apart, and how firmly that is held back."""
 
 
 class EqualConv(nn.Module):
@@ -128,14 +130,54 @@ def reconstruct(generator: StyleGAN2, encoder: Encoder, photos: Image) -> Image:
 
 
 @torch.no_grad()
-def latents_of(encoder: PortraitEncoder, faces: Faces, components: int) -> LatentDistribution:
-    """Mean and principal components of the latents of photos and their mirror images."""
+def latents_of(
+    encoder: PortraitEncoder,
+    faces: Faces,
+    components: int,
+    known: Mapping[str, Float[Tensor, " n"]] | None = None,
+) -> LatentDistribution:
+    """Mean, principal components and attributes' directions of the latents of photos and their mirror images.
+
+    Args:
+        encoder: gives the latents.
+        faces: the photos.
+        components: how many principal components.
+        known: labels of the photos by attribute: 1 present, 0 absent, NaN unknown.
+    """
     photos = faces.resized(encoder.size).float() / 255
     codes = torch.cat([encoder.encode(part) for part in torch.cat([photos, photos.flip(3)]).split(64)]).flatten(1)
     mean = codes.mean(0)
     _, values, directions = torch.linalg.svd(codes - mean, full_matrices=False)
     deviations = values / (len(codes) - 1) ** 0.5
-    return LatentDistribution(mean.view(encoder.latent_shape), directions[:components], deviations[:components])
+    directions, deviations = directions[:components], deviations[:components]
+    scores = (codes - mean) @ directions.mT / deviations
+    changes = attribute_changes(scores[:, :ATTRIBUTE_COMPONENTS], {k: v.repeat(2) for k, v in (known or {}).items()})
+    along = {
+        name: (change * deviations[: len(change)] @ directions[: len(change)]).view(encoder.latent_shape)
+        for name, change in changes.items()
+    }
+    return LatentDistribution(mean.view(encoder.latent_shape), directions, deviations, along)
+
+
+def attribute_changes(
+    scores: Float[Tensor, "n k"], known: Mapping[str, Float[Tensor, " n"]]
+) -> dict[str, Float[Tensor, " k"]]:
+    """What each attribute adds to the scores of those who have it, all other attributes equal.
+
+    Ridge regression of the scores on all labels at once, so that smiling does not bring along what those who smile
+    have otherwise in common. Unknown labels count as the mean.
+
+    Args:
+        scores: of latents along principal components, in standard deviations.
+        known: by attribute: 1 present, 0 absent, NaN unknown.
+    """
+    if not known:
+        return {}
+    labels = torch.stack(list(known.values()), 1)
+    mean = labels.nanmean(0)
+    centred = labels.where(labels.isfinite(), mean) - mean
+    changes = torch.linalg.solve(centred.mT @ centred + RIDGE * torch.eye(labels.shape[1]), centred.mT @ scores)
+    return dict(zip(known, changes, strict=True))
 
 
 def sheet(path: Path, *rows: Image) -> None:

@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from maskedit.models.bundled import NETWORKS, write
 from maskedit.models.portraits import BRANCHES, PortraitEncoder
 from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.training.classifier import known_of
 from maskedit.training.faces import load_faces
 from maskedit.training.generator import encoder_config, generator_config, latents_of
+from maskedit.training.labels import load_labels
 from maskedit.training.loop import averaged
+from maskedit.training.seen import DATA
 
 COMPONENTS = 128
 """How many principal components of the latents are kept."""
@@ -33,6 +36,7 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
+    parser.add_argument("--labels", type=Path, default=DATA, help="folder that maskedit.training.labels wrote")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the trainings' folders")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--resolution", type=int, default=64, help="of the generator")
@@ -54,7 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
         for name in ("parser", "classifier", "landmarks", "judge")
     }
     assert isinstance(encoder[0], PortraitEncoder)
-    latents = latents_of(encoder[0].half().float(), load_faces(options.faces, "train"), COMPONENTS)
+    faces = load_faces(options.faces, "train")
+    names = [name for group in BRANCHES.values() for name in group]
+    known = known_of(faces, load_labels(options.labels, faces), names)
+    latents = latents_of(encoder[0].half().float(), faces, COMPONENTS, dict(zip(names, known.mT, strict=True)))
 
     options.out.mkdir(parents=True, exist_ok=True)
     for name in ("landmarks", "judge"):
@@ -66,6 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
             "latents.mean": latents.mean,
             "latents.components": latents.components,
             "latents.deviations": latents.deviations,
+            **{f"latents.directions.{name}": direction for name, direction in latents.directions.items()},
         },
     )
     for path in sorted(options.out.glob("*.safetensors")):

@@ -249,3 +249,15 @@ def test_landmarks_of_the_astronaut() -> None:
     }
     for name, place in expected.items():
         assert (found[name] - torch.tensor(place)).norm() < 4, (name, found[name])
+
+
+@pytest.mark.parametrize("attribute", ["smiling", "arched_eyebrows", "gray_hair"])
+def test_the_bundled_directions_do_what_they_say(portraits: Models, attribute: str) -> None:
+    """From the mean face, for the classifier that took no part in them."""
+    latents = portraits.latents
+    assert latents is not None
+    assert set(latents.directions) == set(portraits.classifier.attributes)  # type: ignore[union-attr]
+    moved = torch.stack([latents.mean + strength * latents.directions[attribute] for strength in (-1.0, 0.0, 1.0, 2.0)])
+    logits = portraits.classifier.classify(portraits.generator.synthesize(moved, []), [attribute])[:, 0]  # type: ignore[union-attr]
+    assert (logits.diff() > 0).all()
+    assert logits[-1] - logits[1] > 2
