@@ -23,10 +23,6 @@ from maskedit.terms import attribute, latent_prior, perceptual, preserve, region
 from maskedit.types import Image
 from maskedit.variables import latent, noise, unchanged
 
-ALONG_DIRECTIONS = ("smiling", "arched_eyebrows")
-"""What :func:`plausible` draws along the attribute's own direction. Along components, what satisfies the classifier is a
-smile that glows and a pale band; for other attributes a direction alone does too little (docs/models.md)."""
-
 
 def paper(
     attributes: str | Sequence[str],
@@ -212,8 +208,8 @@ def plausible(
     """A local edit for small generators, such as the bundled portraits: not in the paper.
 
     A small generator with free W+ pleases the classifier with lumps. Here the fit holds to latents of real
-    faces, the edit moves along their principal components only (smiles and arched brows along their own
-    direction), and what is taken from it is the change that it made, so that the photo keeps its own
+    faces, the edit moves along their principal components only (new smiles and arched brows along their
+    own direction), and what is taken from it is the change that it made, so that the photo keeps its own
     detail. Begin at the encoder's code: ``Problem(..., start="encoder")``; needs ``Models.latents``.
 
     Args:
@@ -225,7 +221,8 @@ def plausible(
         size: region -> alpha, to scale components (Eq. 6).
         face: the regions that the fit is of; those that the edit may change are left free by it.
         components: how many principal components the edit moves along; None is 64, and 24 for mouth and
-            nose, which more of them draw in lumps, and the attribute's own direction for ``ALONG_DIRECTIONS``.
+            nose, which more of them draw in lumps, and the attribute's own direction for new
+            smiles and arched brows.
         steps: of fit and edit.
     """
     names = _names(attributes)
@@ -239,8 +236,11 @@ def plausible(
     blend = Blend(kind="tint" if even else "change", preserve=(), softness=1, since="fit")
     if not colours:
         blend = Blend(kind="redraw", preserve=("skin",), softness=1, since="fit")
-    if components is None and all(name in ALONG_DIRECTIONS for name in names):
-        # One number for each attribute does little harm: the rest of the face comes along, and is not taken.
+    strengths = [target] * len(names) if isinstance(target, float | int) else target
+    drawn = zip(names, strengths, strict=False)  # attribute() counts them
+    if components is None and all(name == "arched_eyebrows" or (name == "smiling" and s > 0.5) for name, s in drawn):
+        # Along components, a smile that satisfies the classifier glows, and arched brows are a pale band. Along the
+        # direction the rest of the face comes along, and is not taken. For other attributes it does too little.
         epsilon = 0.03 if smoothing is None else smoothing
         edit = 0.05 * preserve(*kept) + 0.01 * latent_prior()
         edit = edit + 0.03 * attribute(names, target=target, smoothing=epsilon, hold=hold)

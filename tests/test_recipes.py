@@ -41,6 +41,12 @@ def test_some_shapes_move_along_their_own_direction(attributes: str | tuple[str,
     assert schedule.blend.kind == "redraw"
 
 
+def test_a_smile_goes_along_components() -> None:
+    assert "24 components" in str(plausible("smiling", target=0))
+    assert "24 components" in str(plausible(["smiling", "arched_eyebrows"], target=[0, 1]))
+    assert "along arched_eyebrows" in str(plausible("arched_eyebrows", target=0))
+
+
 @pytest.mark.parametrize("attributes", ["smiling", "big_nose"])
 def test_the_smoothing_can_be_chosen(attributes: str) -> None:
     assert "smoothing=0.2" in str(plausible(attributes, smoothing=0.2))
