@@ -240,7 +240,7 @@ def plausible(
     drawn = zip(names, strengths, strict=False)  # attribute() counts them
     if components is None and all(name == "arched_eyebrows" or (name == "smiling" and s > 0.5) for name, s in drawn):
         # Along components, a smile that satisfies the classifier glows, and arched brows are a pale band. Along the
-        # direction the rest of the face comes along, and is not taken. For other attributes it does too little.
+        # direction the rest of the face comes along, and is not taken. Of others that were tried it does too little.
         epsilon = 0.03 if smoothing is None else smoothing
         edit = 0.05 * preserve(*kept) + 0.01 * latent_prior()
         edit = edit + 0.03 * attribute(names, target=target, smoothing=epsilon, hold=hold)
