@@ -160,8 +160,8 @@ def _check_distribution(latents: LatentDistribution, generator: Generator) -> No
     if not fits:
         raise InputError(
             "the latent distribution is not of this generator",
-            expected=f"mean [{layers}, {dim}], components [k, {layers * dim}], positive deviations [k], and directions "
-            f"like the mean",
+            expected=f"mean [{layers}, {dim}], components [k, {layers * dim}], positive deviations [k], "
+            "and directions like the mean",
             actual=", ".join(
                 str(list(t.shape)) for t in (latents.mean, latents.components, latents.deviations, *named)
             ),

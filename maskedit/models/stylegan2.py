@@ -30,7 +30,7 @@ SLOPE = 0.2
 GAIN = math.sqrt(2)
 EPSILON = 1e-8
 CHECKPOINTED = 3
-"""Resolutions that are recomputed when so asked: these hold seven eighths of what is kept, for half of the work."""
+"""Resolutions recomputed when so asked: in config F at 1024 px, seven eighths of the features and half of the work."""
 
 
 def config_f_channels(resolution: int, *, base: int = 32768, maximum: int = 512) -> tuple[int, ...]:
@@ -211,7 +211,7 @@ class StyleGAN2(nn.Module):
         z_dim: size of a Gaussian code z; ``latent_dim`` if not given.
         clamp: bound on the features' magnitude, as networks trained in half precision have (256); None for none.
         checkpointed: recompute the largest three resolutions' features in the backward pass instead of keeping
-            them; slower, in less memory.
+            them. Slower; how little it saves on a CPU is in docs/performance.md.
 
     Raises:
         InputError: if the sizes do not fit together.

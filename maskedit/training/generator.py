@@ -36,7 +36,7 @@ NOISE = 0.05
 IMPORTANCE = (0.4, 2.0, 1.5, 2.0, 0.9, 1.3, 1.0, 0.8, 0.4)
 """Weight of each region's pixels: what nobody edits need not be drawn well."""
 ATTRIBUTE_COMPONENTS, RIDGE = 64, 5.0
-"""Along how many components attributes are told apart, and how firmly that is held back."""
+"""How many principal components :func:`attribute_changes` is given, and the ridge of its regression."""
 
 
 class EqualConv(nn.Module):
@@ -170,12 +170,14 @@ def attribute_changes(
     Args:
         scores: of latents along principal components, in standard deviations.
         known: by attribute: 1 present, 0 absent, NaN unknown.
+
+    Returns:
+        By attribute, the change of the scores from absent to present; zeros where nothing is known.
     """
     if not known:
         return {}
     labels = torch.stack(list(known.values()), 1)
-    mean = labels.nanmean(0)
-    centred = labels.where(labels.isfinite(), mean) - mean
+    centred = (labels - labels.nanmean(0)).nan_to_num(0.0)
     changes = torch.linalg.solve(centred.mT @ centred + RIDGE * torch.eye(labels.shape[1]), centred.mT @ scores)
     return dict(zip(known, changes, strict=True))
 

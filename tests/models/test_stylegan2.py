@@ -175,6 +175,19 @@ def test_checkpointing_changes_no_number() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
 
 
+def test_checkpointing_recomputes_the_largest_resolutions_alone() -> None:
+    generator = tiny_generator(resolution=64, channels=(6, 5, 4, 3, 2), checkpointed=True).freeze()
+    latent, noises = inputs(generator)
+    calls = [0] * len(generator.convs)
+    for i, layer in enumerate(generator.convs):
+        layer.register_forward_pre_hook(lambda *_, i=i: calls.__setitem__(i, calls[i] + 1))  # type: ignore[attr-defined]
+    with torch.no_grad():
+        generator.synthesize(latent, noises)
+    assert calls == [1] * 9
+    torch.autograd.grad(generator.synthesize(latent.requires_grad_(), noises).sum(), latent)
+    assert calls == [2] * 3 + [3] * 6  # 4 and 8 px are kept
+
+
 def test_channels_last_weights_change_little() -> None:
     generator = tiny_generator().freeze()
     latent, noises = inputs(generator)

@@ -1,10 +1,13 @@
 """What attributes change in latents: a regression on labels, against scores that were made from them."""
 
 import math
+from pathlib import Path
 
 import torch
 
-from maskedit.training.generator import attribute_changes
+from maskedit.models.portraits import PortraitEncoder
+from maskedit.training.faces import load_faces
+from maskedit.training.generator import RIDGE, attribute_changes, latents_of
 
 NAMES = ("smiling", "young", "pale_skin")
 
@@ -31,8 +34,27 @@ def test_what_an_attribute_adds_is_found_apart_from_what_goes_with_it() -> None:
 
 def test_unknown_labels_say_nothing() -> None:
     scores, known, _ = made(400)
-    unknown = known | {"pale_skin": torch.full((400,), math.nan).index_fill(0, torch.tensor([0, 1]), 1.0)}
+    unknown = known | {"pale_skin": torch.full((400,), math.nan)}
     found = attribute_changes(scores, unknown)
     assert found["pale_skin"].norm() == 0
-    assert all(change.isfinite().all() for change in found.values())
+    rest = attribute_changes(scores, {name: known[name] for name in NAMES[:2]})
+    assert all(torch.allclose(found[name], rest[name], atol=1e-5) for name in rest)
     assert attribute_changes(scores, {}) == {}
+
+
+def test_directions_are_in_the_latents_own_units(drawn_faces: Path) -> None:
+    """Of one attribute: the difference of the two groups' means along the components, shrunk by the ridge."""
+    torch.manual_seed(0)
+    faces, encoder = load_faces(drawn_faces, "train"), PortraitEncoder(layers=3, dim=4, components=6)
+    encoder.look_at(faces.resized(encoder.size).float() / 255)
+    torch.nn.init.normal_(encoder.expand.weight)
+    light = torch.tensor([0.0, 0.0, 1.0, 1.0, 0.0, 0.0])  # the hair of every third and fourth
+    latents = latents_of(encoder, faces, 4, {"light": light})
+    photos = faces.resized(encoder.size).float() / 255
+    codes = torch.cat([encoder.encode(photos), encoder.encode(photos.flip(3))]).flatten(1)
+    group = light.repeat(2) == 1
+    apart = codes[group].mean(0) - codes[~group].mean(0)
+    spread = 12 * (1 / 3) * (2 / 3)  # of the labels, photos and mirror images
+    wanted = apart @ latents.components.mT @ latents.components * (spread / (spread + RIDGE))
+    torch.testing.assert_close(latents.directions["light"], wanted.view(3, 4), rtol=1e-4, atol=1e-5)
+    assert latents_of(encoder, faces, 4).directions == {}
