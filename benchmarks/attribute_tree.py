@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from maskedit.models.attribute_tree import ATTRIBUTES, AttributeTree, branches_to
+from maskedit.models.networks.attribute_tree import ATTRIBUTES, AttributeTree, branches_to
 
 ROUNDS = 25
 CHOICES: dict[str, Sequence[str]] = {

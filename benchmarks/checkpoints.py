@@ -63,7 +63,7 @@ def paths(folder: Path) -> dict[str, Path]:
 def write_files(folder: Path, size: int) -> None:
     """A config-F generator of random weights from a fixed seed, as each kind of file."""
 
-    from tests.models.checkpoint_files import WRITERS, tiny_generator
+    from tests.models.files.checkpoint_files import WRITERS, tiny_generator
 
     sizes = {"resolution": size, "latent_dim": 512, "channels": None, "mapping_layers": 8, "z_dim": 512}
     generator = tiny_generator(**sizes)

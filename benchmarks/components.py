@@ -29,13 +29,13 @@ from torch import Tensor, nn
 import maskedit as me
 from maskedit.attributes import HAIR_COLOURS, REGIONS, target_regions
 from maskedit.models.adapters import AttributeClassifier, SegmentationParser
-from maskedit.models.attribute_tree import AttributeTree
-from maskedit.models.bundled import WEIGHTS
-from maskedit.models.deeplab import DeepLabV3
-from maskedit.models.fcn import FCN
-from maskedit.models.resnet import ResNet
-from maskedit.models.unet import UNet
-from maskedit.models.vgg import VGG, VGG16, VGG19
+from maskedit.models.networks.attribute_tree import AttributeTree
+from maskedit.models.networks.deeplab import DeepLabV3
+from maskedit.models.networks.fcn import FCN
+from maskedit.models.networks.resnet import ResNet
+from maskedit.models.networks.unet import UNet
+from maskedit.models.networks.vgg import VGG, VGG16, VGG19
+from maskedit.models.weights.bundled import WEIGHTS
 from maskedit.training.augment import degrade, recolour
 from maskedit.training.checked import checked_attributes
 from maskedit.training.checked_regions import checked_regions, overlap
@@ -456,7 +456,7 @@ class Analysis:
 
 def _judge(models: me.Models, role: str) -> tuple[me.Classifier | None, str]:
     """Who says whether an edit succeeded, never optimised against, and a sentence about it."""
-    from maskedit.models import bundled
+    from maskedit.models.weights import bundled
 
     if hasattr(bundled, "load_judge"):
         return bundled.load_judge(), "Edits are judged by the bundled judge."

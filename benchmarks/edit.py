@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 import maskedit as me
-from maskedit.events import Change, Moment
-from maskedit.models.bundled import load_judge
+from maskedit.models.weights.bundled import load_judge
+from maskedit.schedule import Change, Moment
 from maskedit.training.checked import checked_attributes
 from maskedit.training.faces import load_faces
 from maskedit.training.generator import sheet

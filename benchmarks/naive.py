@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import maskedit as me
-from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.networks.stylegan2 import StyleGAN2
 
 
 def steps(problem: me.Problem, stage: str, adam: Callable[..., torch.optim.Optimizer]) -> Iterator[Tensor]:

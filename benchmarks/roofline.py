@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import maskedit as me
-from maskedit.models.stylegan2 import config_f_channels
+from maskedit.models.networks.stylegan2 import config_f_channels
 
 
 class Layer(NamedTuple):

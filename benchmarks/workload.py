@@ -9,11 +9,11 @@ from torch import Tensor
 import maskedit as me
 from benchmarks import naive
 from maskedit.models.adapters import SegmentationParser
-from maskedit.models.attribute_tree import AttributeTree
-from maskedit.models.deeplab import DeepLabV3
-from maskedit.models.labels import RELEASED_LABELS
-from maskedit.models.resnet import ResNet
-from maskedit.models.stylegan2 import StyleGAN2, config_f_channels
+from maskedit.models.networks.attribute_tree import AttributeTree
+from maskedit.models.networks.deeplab import DeepLabV3
+from maskedit.models.networks.resnet import ResNet
+from maskedit.models.networks.stylegan2 import StyleGAN2, config_f_channels
+from maskedit.models.region_labels import RELEASED_LABELS
 from tests.data import formula
 
 STAGES = ("fit", "edit", "edit+shape", "detail")

@@ -9,7 +9,7 @@ import torch
 from skimage import data
 
 import maskedit as me
-from maskedit.edit import edit_photo, wishes
+from maskedit.commands.edit import edit_photo, wishes
 from maskedit.photo import crop
 from maskedit.report import sheet
 

@@ -9,21 +9,40 @@ if os.environ.get("MASKEDIT_TYPECHECK") == "1":  # every shape and type checked,
 
 from maskedit import functional, losses, recipes
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES, REGIONS, target_regions
-from maskedit.blend import Blend, blend, blend_change, blend_pyramid, blend_redraw, blend_tint, feather
+from maskedit.blending import Blend, blend, blend_change, blend_pyramid, blend_redraw, blend_tint, feather
 from maskedit.errors import CheckpointError, InputError, MaskeditError, PhotoError, RunError
-from maskedit.events import Change, GrowTarget, Moment, NormalizeNoise, RedrawNoise
 from maskedit.memory import keep_memory
-from maskedit.models.bundled import load
-from maskedit.objective import Objective, Term
+from maskedit.models.weights.bundled import load
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
 from maskedit.report import progress
-from maskedit.result import History, Result, Step
-from maskedit.schedule import Plateau, Schedule, Stage, Threshold
-from maskedit.solve import run, steps
-from maskedit.terms import attribute, latent_prior, perceptual, preserve, region_size, shape, white_noise
-from maskedit.variables import latent, noise, unchanged
-from maskedit.view import View
+from maskedit.schedule import (
+    Change,
+    GrowTarget,
+    Moment,
+    NormalizeNoise,
+    Plateau,
+    RedrawNoise,
+    Schedule,
+    Stage,
+    Threshold,
+    latent,
+    noise,
+    unchanged,
+)
+from maskedit.solve import History, Result, Step, run, steps
+from maskedit.terms import (
+    Objective,
+    Term,
+    View,
+    attribute,
+    latent_prior,
+    perceptual,
+    preserve,
+    region_size,
+    shape,
+    white_noise,
+)
 
 __version__ = "0.1.0"
 

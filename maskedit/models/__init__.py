@@ -1,10 +1,10 @@
 """Networks that can take part in an edit, the bundled ones, and the readers of people's own weights."""
 
 from maskedit.models.adapters import AttributeClassifier, SegmentationParser
-from maskedit.models.bundled import load, load_landmarks
-from maskedit.models.checkpoints import load_state
-from maskedit.models.stylegan2 import StyleGAN2
-from maskedit.models.stylegan2_files import generator_from_state, load_generator, save_generator
+from maskedit.models.files.checkpoints import load_state
+from maskedit.models.files.stylegan2_files import generator_from_state, load_generator, save_generator
+from maskedit.models.networks.stylegan2 import StyleGAN2
+from maskedit.models.weights.bundled import load, load_landmarks
 
 __all__ = [
     "AttributeClassifier",

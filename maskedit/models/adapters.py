@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskedit.errors import InputError
-from maskedit.models.labels import merge_labels, positions
 from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, resize_by_area
+from maskedit.models.region_labels import merge_labels, positions
 from maskedit.types import Image, Logits, PerSample
 
 Number = int | float

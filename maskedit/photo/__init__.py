@@ -1,8 +1,22 @@
 """From a photo to the aligned square that models know, and back: read, find, align, crop, paste, write."""
 
 from maskedit.photo.align import Alignment, align, crop
+from maskedit.photo.editing import Edited, edit_photo, editable
 from maskedit.photo.files import read, write
 from maskedit.photo.find import Finder, find_face, find_faces
 from maskedit.photo.paste import paste
 
-__all__ = ["Alignment", "Finder", "align", "crop", "find_face", "find_faces", "paste", "read", "write"]
+__all__ = [
+    "Alignment",
+    "Edited",
+    "Finder",
+    "align",
+    "crop",
+    "edit_photo",
+    "editable",
+    "find_face",
+    "find_faces",
+    "paste",
+    "read",
+    "write",
+]

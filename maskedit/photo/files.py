@@ -2,10 +2,7 @@
 
 import io
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.errors import InputError, PhotoError
+from maskedit.files import reason, replacing
 from maskedit.photo.align import Photo
+from maskedit.report import to_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -48,7 +47,7 @@ def read(path: str | os.PathLike[str]) -> Photo:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PhotoError(f"cannot read {path}", actual=_reason(error)) from error
+        raise PhotoError(f"cannot read {path}", actual=reason(error)) from error
     if not data:
         raise PhotoError(f"{path} is empty", expected="a photo")
     with warnings.catch_warnings():
@@ -89,40 +88,6 @@ def write(image: Float[Tensor, "1 channels h w"], path: str | os.PathLike[str]) 
     picture = to_picture(image)
     with replacing(path) as file:
         picture.save(file, format=kind, **({"quality": 95, "subsampling": 0} if kind == "JPEG" else {}))
-
-
-def to_picture(image: Float[Tensor, "1 channels h w"]) -> "Picture":
-    """One image ``[1, 3, h, w]``, clamped to [0, 1], as a Pillow picture of 8 bits a channel."""
-    from PIL import Image as pil
-
-    if image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise InputError("not one RGB picture", expected="[1, 3, h, w]", actual=str(list(image.shape)))
-    if not image.isfinite().all():
-        raise InputError("the picture has values that are not finite")
-    values = (image.detach().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-    return pil.fromarray(values[0].permute(1, 2, 0).contiguous().numpy())
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[io.BufferedWriter]:
-    """A binary file that takes the place of ``path`` when the block ends well, and leaves no trace otherwise.
-
-    Raises:
-        PhotoError: if the folder cannot be written to.
-    """
-    path = Path(path)
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives the owner alone access
-        os.replace(temporary, path)
-    except OSError as error:
-        raise PhotoError(f"cannot write {path}", actual=_reason(error)) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _to_rgb(picture: "Picture") -> "Picture":
@@ -169,14 +134,3 @@ def _to_tensor(picture: "Picture") -> Photo:
 
 def _too_large(path: Path) -> PhotoError:
     return PhotoError(f"{path} is too large", expected=f"at most {MAX_PIXELS // 1_000_000} megapixels")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

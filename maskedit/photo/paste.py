@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskedit.blend import redrawn, toned
+from maskedit.blending import redrawn, toned
 from maskedit.errors import InputError
 from maskedit.photo.align import Alignment, Photo, Square, check_size
 from maskedit.photo.resample import resample

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from kornia.filters import spatial_gradient
 from torch import Tensor
 
-from maskedit.blend import Blend
+from maskedit.blending import Blend
 from maskedit.protocols import Models
 from maskedit.recipes import plausible
 from maskedit.solve import run

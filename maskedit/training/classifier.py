@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES
-from maskedit.models.portraits import PortraitClassifier, PortraitJudge
+from maskedit.models.networks.portraits import PortraitClassifier, PortraitJudge
 from maskedit.training.augment import crop, degrade, placement, recolour, uniform
 from maskedit.training.colour import dye
 from maskedit.training.faces import Faces, balanced, load_faces

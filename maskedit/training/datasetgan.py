@@ -31,11 +31,11 @@ from torch import Tensor, nn
 from maskedit.attributes import REGIONS
 from maskedit.errors import InputError
 from maskedit.memory import keep_memory
-from maskedit.models.bundled import load
-from maskedit.models.deeplab import DeepLabV3
-from maskedit.models.portraits import PortraitParser
-from maskedit.models.resnet import ResNet
-from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.networks.deeplab import DeepLabV3
+from maskedit.models.networks.portraits import PortraitParser
+from maskedit.models.networks.resnet import ResNet
+from maskedit.models.networks.stylegan2 import StyleGAN2
+from maskedit.models.weights.bundled import load
 from maskedit.problem import Problem
 from maskedit.protocols import LatentDistribution, Models
 from maskedit.recipes import plausible

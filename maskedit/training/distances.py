@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from maskedit.models.embedding import FaceEmbedding
-from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.protocols import LatentDistribution, Models
 from maskedit.training.faces import Faces
 from maskedit.training.generator import noises_for

@@ -15,13 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES
-from maskedit.models.embedding import FaceEmbedding
+from maskedit.models.networks.embedding import FaceEmbedding
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Models
 from maskedit.recipes import plausible
-from maskedit.result import Result
 from maskedit.schedule import Schedule
-from maskedit.solve import run
+from maskedit.solve import Result, run
 from maskedit.training.faces import Faces
 from maskedit.training.generator import sheet
 from maskedit.training.loop import draws

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from maskedit.models.bundled import write
-from maskedit.models.embedding import FaceEmbedding
+from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.weights.bundled import write
 from maskedit.training.augment import crop, placement, recolour, region_mask, uniform
 from maskedit.training.faces import load_faces
 from maskedit.training.labels import SIZE, load_labels

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskedit.models.bundled import load
-from maskedit.models.portraits import PortraitEncoder
-from maskedit.models.stylegan2 import StyleGAN2
-from maskedit.models.stylegan2_files import load_generator
+from maskedit.models.files.stylegan2_files import load_generator
+from maskedit.models.networks.portraits import PortraitEncoder
+from maskedit.models.networks.stylegan2 import StyleGAN2
+from maskedit.models.weights.bundled import load
 from maskedit.training.augment import crop, placement, recolour, uniform
 from maskedit.training.faces import balanced, load_faces
 from maskedit.training.generator import psnr, pyramid_distance, reconstruct, sheet

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskedit.attributes import REGIONS
-from maskedit.models.bundled import load, load_embedding, load_judge, load_landmarks
+from maskedit.models.weights.bundled import load, load_embedding, load_judge, load_landmarks
 from maskedit.protocols import Classifier, Models, Parser
 from maskedit.training.blends import blends
 from maskedit.training.checked import CHECKED, checked_attributes

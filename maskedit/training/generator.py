@@ -19,8 +19,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from maskedit.memory import keep_memory
-from maskedit.models.portraits import PortraitEncoder
-from maskedit.models.stylegan2 import EqualLinear, StyledConv, StyleGAN2
+from maskedit.models.networks.portraits import PortraitEncoder
+from maskedit.models.networks.stylegan2 import EqualLinear, StyledConv, StyleGAN2
 from maskedit.protocols import Encoder, LatentDistribution
 from maskedit.training.augment import crop, placement, recolour, uniform
 from maskedit.training.faces import Faces, balanced, load_faces

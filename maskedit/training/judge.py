@@ -4,7 +4,7 @@ A second classifier, of another architecture, from another seed and the other ha
 optimised against it: it says whether an edit worked.
 """
 
-from maskedit.models.portraits import PortraitJudge
+from maskedit.models.networks.portraits import PortraitJudge
 from maskedit.training.classifier import TeachingProtocol, teach
 
 PRESETS = {"bundled": TeachingProtocol(seed=1)}

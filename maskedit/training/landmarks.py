@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskedit.models.portraits import LandmarkNet
+from maskedit.models.networks.portraits import LandmarkNet
 from maskedit.training.augment import crop, degrade, into_crop, placement, recolour, uniform
 from maskedit.training.faces import MIRROR, Faces, balanced, load_faces
 from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train

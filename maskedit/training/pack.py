@@ -1,7 +1,7 @@
 """Turn finished (or running) trainings into the bundled weights.
 
-``python -m maskedit.training.pack --faces FOLDER --runs RUNS --out maskedit/weights`` reads the averaged weights of
-``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier``, ``RUNS/judge`` and ``RUNS/landmarks``.
+``python -m maskedit.training.pack --faces FOLDER --runs RUNS --out maskedit/models/weights`` reads the averaged
+weights of ``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier``, ``RUNS/judge`` and ``RUNS/landmarks``.
 """
 
 import argparse
@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedit.models.bundled import NETWORKS, write
-from maskedit.models.portraits import BRANCHES, PortraitEncoder
-from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.networks.portraits import BRANCHES, PortraitEncoder
+from maskedit.models.networks.stylegan2 import StyleGAN2
+from maskedit.models.weights.bundled import NETWORKS, write
 from maskedit.training.classifier import known_of
 from maskedit.training.faces import load_faces
 from maskedit.training.generator import encoder_config, generator_config, latents_of

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from maskedit.attributes import REGIONS
-from maskedit.models.portraits import PortraitParser
+from maskedit.models.networks.portraits import PortraitParser
 from maskedit.training.augment import crop, degrade, placement, recolour, uniform
 from maskedit.training.checked_regions import checked_regions, overlap
 from maskedit.training.faces import Faces, balanced, load_faces

@@ -8,20 +8,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.attributes import REGIONS
-from maskedit.events import NormalizeNoise
-from maskedit.models.embedding import FaceEmbedding
-from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.problem import Problem
 from maskedit.protocols import Models, Parser
 from maskedit.recipes import plausible
-from maskedit.schedule import Schedule, Stage
+from maskedit.schedule import NormalizeNoise, Schedule, Stage, latent, noise
 from maskedit.solve import run
 from maskedit.terms import preserve, white_noise
 from maskedit.training.faces import Faces
 from maskedit.training.generator import reconstruct
 from maskedit.training.tables import Table
 from maskedit.types import Image, Latent
-from maskedit.variables import latent, noise
 
 SIZE = 64
 """Side of the pictures that are compared."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from maskedit.attributes import HAIR_COLOURS
 from maskedit.errors import InputError
-from maskedit.models.attribute_tree import ATTRIBUTES, AttributeTree
+from maskedit.models.networks.attribute_tree import ATTRIBUTES, AttributeTree
 from maskedit.training.augment import crop, placement, uniform
 from maskedit.training.classifier import balanced_accuracy, targets
 from maskedit.training.faces import Faces, load_faces

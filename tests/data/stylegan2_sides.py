@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tests.data import formula
-from tests.models.stylegan2_textbook import Textbook
+from tests.models.networks.stylegan2_textbook import Textbook
 
 NEAR = 5e-5
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from maskedit.errors import InputError
 from maskedit.models.adapters import AttributeClassifier, SegmentationParser, pick_logits
-from maskedit.models.bisenet import BiSeNet
-from maskedit.models.labels import BISENET_LABELS, CELEBAMASK_LABELS, RELEASED_LABELS
+from maskedit.models.networks.bisenet import BiSeNet
+from maskedit.models.networks.resnet import ResNet
 from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, resize_by_area
-from maskedit.models.resnet import ResNet
+from maskedit.models.region_labels import BISENET_LABELS, CELEBAMASK_LABELS, RELEASED_LABELS
 from maskedit.protocols import Classifier, Parser
 
 

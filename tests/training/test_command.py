@@ -12,16 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
-from maskedit import cli
+from maskedit.commands import main
+from maskedit.commands import train as command
 from maskedit.errors import InputError
-from maskedit.training import command, loop, protocol
+from maskedit.training import loop, protocol
 from maskedit.training.faces import load_faces
 from maskedit.training.labels import load_labels
 from maskedit.training.protocol import Protocol
 
 
 def maskedit(*arguments: object) -> int:
-    return cli.main([str(argument) for argument in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 def test_help_lists_every_training_and_preset(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from torch.nn import Dropout
 import maskedit as me
 from benchmarks import components
 from maskedit.attributes import REGIONS
-from maskedit.models.vgg import VGG
+from maskedit.models.networks.vgg import VGG
 from maskedit.training import loop
 from maskedit.training.faces import load_faces
 from maskedit.training.labels import load_labels

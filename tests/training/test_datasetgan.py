@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from maskedit.attributes import REGIONS
 from maskedit.errors import InputError
-from maskedit.models.stylegan2 import StyleGAN2
+from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.protocols import LatentDistribution
 from maskedit.training import datasetgan
 from maskedit.training.checked_regions import overlap

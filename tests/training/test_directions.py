@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from maskedit.models.portraits import PortraitEncoder
+from maskedit.models.networks.portraits import PortraitEncoder
 from maskedit.training.faces import load_faces
 from maskedit.training.generator import RIDGE, attribute_changes, latents_of
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskedit.models.bundled import load_embedding, read
-from maskedit.models.embedding import FaceEmbedding
+from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.weights.bundled import load_embedding, read
 from maskedit.training import embedding
 from maskedit.training.embedding import TEMPERATURE, contrast, views
 from maskedit.training.loop import draws

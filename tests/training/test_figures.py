@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from maskedit.attributes import HAIR_COLOURS, REGIONS
-from maskedit.models.bundled import load, load_embedding
+from maskedit.models.weights.bundled import load, load_embedding
 from maskedit.problem import Problem
 from maskedit.recipes import plausible
 from maskedit.solve import run

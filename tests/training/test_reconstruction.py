@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from maskedit.models.embedding import FaceEmbedding
+from maskedit.models.networks.embedding import FaceEmbedding
 from maskedit.training.reconstruction import boxed, masked_psnr, perceptual_distance, projections
 
 

@@ -1,0 +1,7 @@
+"""``python -m maskedit``: the command line."""
+
+import sys
+
+from maskedit.commands import main
+
+sys.exit(main())

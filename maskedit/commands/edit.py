@@ -1,0 +1,207 @@
+"""``maskedit edit PHOTO --set ATTRIBUTE``: from a photo to the edited photo."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from maskedit.errors import InputError, PhotoError
+from maskedit.files import replacing
+from maskedit.memory import keep_memory
+from maskedit.photo import Edited, crop, edit_photo, read, write
+from maskedit.photo.editing import RECIPES, _recipe
+from maskedit.photo.find import Box
+from maskedit.report import loss_curves, progress, sheet
+
+MOVED = 0.2
+"""An attribute that nobody asked for is named when its probability moves by more than this."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``maskedit edit``."""
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="a photo of one face")
+    parser.add_argument(
+        "--set",
+        dest="wishes",
+        action="append",
+        default=[],
+        metavar="ATTRIBUTE[=VALUE]",
+        help="show this attribute, such as blond_hair; a value in [0, 1] says how surely (default: 1)",
+    )
+    parser.add_argument(
+        "--remove",
+        dest="wishes",
+        action="append",
+        type=lambda name: f"{name}=0",
+        metavar="ATTRIBUTE",
+        help="show the opposite",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    parser.add_argument(
+        "--recipe", default="plausible", metavar="NAME", help=f"{', '.join(RECIPES)} (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+    face = parser.add_mutually_exclusive_group()
+    face.add_argument("--box", metavar="L,T,R,B", help="where the face is, in pixels: left, top, right, bottom")
+    face.add_argument("--landmarks", type=Path, metavar="FILE", help="68 or 5 points of the face, a line 'x y' each")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Edits a photo and writes what came of it.
+
+    Returns:
+        0, or 130 if Ctrl-C ended the run early; what it had reached is written then too.
+
+    Raises:
+        MaskeditError: if the photo, the wishes or the folder cannot be; nothing is written then.
+    """
+    begun = time.perf_counter()
+    wanted = wishes(args.wishes)
+    _recipe(args.recipe)
+    _check_folder(args.out)
+    photo = read(args.photo)
+    box, landmarks = _box(args.box), _landmarks(args.landmarks)
+    keep_memory()
+    with progress() as bar:
+        edited = edit_photo(photo, wanted, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar)
+    facts = {"photo": str(args.photo), "wanted": wanted, "recipe": args.recipe, **_facts(edited)}
+    facts["seconds"]["total"] = round(time.perf_counter() - begun, 2)
+    for path in _write(edited, facts, args.out, args.photo.stem):
+        _say(str(path))
+    for name, (before, after) in edited.attributes.items():
+        if name in wanted or abs(after - before) > MOVED:
+            _say(f"{'' if name in wanted else 'also moved: '}{name} {before:.2f} -> {after:.2f}")
+    if edited.result.status != ("Finished.",):
+        _say(edited.result.status[0])
+    return 130 if "ended early" in edited.result.status[0].lower() else 0
+
+
+def wishes(texts: Sequence[str]) -> dict[str, float]:
+    """``["blond_hair", "smiling=0.3"]`` as attribute -> target.
+
+    Raises:
+        InputError: if there is none, one comes twice, or a value is no number in [0, 1].
+    """
+    wanted: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().lower().replace("-", "_").replace(" ", "_")
+        try:
+            target = float(value) if equals else 1.0
+        except ValueError:
+            target = float("nan")
+        if not 0 <= target <= 1:
+            raise InputError(
+                f"{name!r} cannot be set to {value!r}", expected="a value in [0, 1], such as --set smiling=0.8"
+            )
+        if name in wanted:
+            raise InputError(f"{name!r} is wished for twice", expected="each attribute once")
+        wanted[name] = target
+    if not wanted:
+        raise InputError("nothing is to be edited", expected="--set ATTRIBUTE or --remove ATTRIBUTE")
+    return wanted
+
+
+def _box(text: str | None) -> Box | None:
+    """What --box says."""
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = (float(value) for value in text.split(","))
+    except ValueError:
+        raise InputError("the box is none", expected="--box left,top,right,bottom in pixels", actual=text) from None
+    return left, top, right, bottom
+
+
+def _landmarks(path: Path | None) -> Float[Tensor, "points 2"] | None:
+    """What the file of --landmarks says."""
+    if path is None:
+        return None
+    try:
+        lines = [line.replace(",", " ").split() for line in path.read_text(encoding="utf-8").splitlines()]
+        points = torch.tensor([[float(value) for value in line] for line in lines if line])
+    except OSError as error:
+        raise PhotoError(f"cannot read {path}", actual=str(error.strerror).lower()) from error
+    except ValueError as error:
+        raise InputError(f"{path} holds no landmarks", expected="a line 'x y' for each", actual=str(error)) from error
+    if points.shape not in ((68, 2), (5, 2)):
+        raise InputError(f"{path} holds no landmarks", expected="68 or 5 lines 'x y'", actual=str(list(points.shape)))
+    return points
+
+
+def _facts(edited: Edited) -> dict[str, Any]:
+    """All that is to know of a run, as plain values."""
+    height, width = edited.original.shape[2:]
+    square, result = edited.alignment, edited.result
+    return {
+        "size": [width, height],
+        "square": {**asdict(square), "side": square.side, "angle": square.angle, "outside": square.outside},
+        "attributes": {
+            name: {"before": round(before, 4), "after": round(after, 4)}
+            for name, (before, after) in edited.attributes.items()
+        },
+        "status": result.status[0],
+        "schedule": str(edited.schedule).splitlines(),
+        "steps": dict(result.history.stages),
+        "seeds": list(result.seeds),
+        "seconds": {name: round(value, 2) for name, value in edited.seconds.items()},
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("maskedit", "torch", "kornia", "numpy", "Pillow")},
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless pictures can be written there, without making it."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise PhotoError(f"cannot write to {folder}", actual=f"{place} is no folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PhotoError(f"cannot write to {folder}", actual=f"no permission to write in {place}")
+
+
+def _write(edited: Edited, facts: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
+    """Everything, first beside its place and then in it, so that a failure leaves nothing behind."""
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".edit-") as aside:
+            write(edited.photo, Path(aside, f"{stem}_edited.png"))
+            views = {"before": edited.original, "after": edited.photo}
+            squares = {name: crop(photo, edited.alignment, 256) for name, photo in views.items()}
+            sheet({**squares, "mask": edited.result.masks["blend"]}, Path(aside, f"{stem}_sheet.png"))
+            try:
+                loss_curves(edited.result.history, Path(aside, f"{stem}_losses.png"))
+            except InputError as error:  # without matplotlib there is all but the curves
+                sys.stderr.write(f"maskedit: {error}\n")
+            with replacing(Path(aside, f"{stem}.json")) as file:
+                file.write(json.dumps(facts, indent=2).encode())
+            made = sorted(Path(aside).iterdir())
+            return [path.rename(folder / path.name) for path in made]
+    except BaseException as error:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        if isinstance(error, OSError):
+            raise PhotoError(f"cannot write to {folder}", actual=str(error.strerror).lower()) from error
+        raise
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,34 @@
+"""Eq. 4: keep a region's shape."""
+
+from torch import nn
+
+from maskedit.losses._checks import check_masks, full
+from maskedit.types import Mask, PerSample
+
+
+def shape_loss(generated: Mask, original: Mask) -> PerSample:
+    """Mean squared difference of two region masks (Eq. 4, as released: a mean, not a norm).
+
+    Args:
+        generated: the region in the generated image ``[b, 1, h, w]``.
+        original: the region that it should have ``[b, 1, h, w]``.
+
+    Returns:
+        ``[b]``.
+
+    Raises:
+        InputError: on shapes that do not match, or dtypes that are not floating.
+    """
+    check_masks(like=original, generated=generated, original=original)
+    return (full(generated) - full(original)).square().mean(dim=(1, 2, 3))
+
+
+class ShapeLoss(nn.Module):
+    """Keep a region's shape: Eq. 4, :func:`~maskedit.functional.shape_loss`.
+
+    Shape:
+        generated, original ``[b, 1, h, w]``; returns ``[b]``.
+    """
+
+    def forward(self, generated: Mask, original: Mask) -> PerSample:
+        return shape_loss(generated, original)

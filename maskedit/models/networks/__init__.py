@@ -1,0 +1,1 @@
+"""Architectures, with the keys of their published weights."""

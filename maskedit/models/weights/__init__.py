@@ -1,0 +1,1 @@
+"""Weights: bundled, known and fetched; their cards lie beside them."""

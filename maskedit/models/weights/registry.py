@@ -1,0 +1,303 @@
+"""Which weights there are, bundled and on the web, what they may be used for, and how they come here verified.
+
+``MASKEDIT_OFFLINE=1`` forbids the network. ``MASKEDIT_MIRROR=FOLDER`` names a folder that is looked into first;
+its files carry the names in the table and are verified like downloads.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskedit.errors import CheckpointError, InputError
+from maskedit.models.weights.bundled import WEIGHTS
+from maskedit.models.weights.download import download, file_sha256, verify
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of weights.
+
+    Args:
+        name: what to ask for it by.
+        what: what it is, in a line.
+        file: its name on disk.
+        page: where its authors speak of it.
+        code: licence of the program that it comes with.
+        weights: licence of the weights themselves.
+        data: licence of what they were trained on.
+        loads: what makes a model of it, as "module:name": ``load_generator`` of the file, the others of the state
+            dict that ``maskedit.models.files.checkpoints.load_state`` reads from it.
+        urls: direct links, tried in turn; none if another library downloads it.
+        size: in bytes, if known.
+        sha256: in hexadecimal, if known. Never a guess: each was found at two independent places or more.
+    """
+
+    name: str
+    what: str
+    file: str
+    page: str
+    code: str
+    weights: str
+    data: str
+    loads: str
+    urls: tuple[str, ...] = ()
+    size: int | None = None
+    sha256: str | None = None
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it comes with maskedit."""
+        return self.page == ""
+
+
+NVIDIA = "NVIDIA Source Code License: research and evaluation only, non-commercial"
+FFHQ = "FFHQ: CC BY-NC-SA 4.0, non-commercial"
+CELEBAMASK = "CelebAMask-HQ: non-commercial research only"
+UNSTATED = "not stated by the authors"
+
+_ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
+_ADA_PAGE = "https://github.com/NVlabs/stylegan2-ada-pytorch"
+_RELEASE_PAGE = "https://github.com/MartinPernus/MaskFaceGAN"
+
+DOWNLOADABLE: tuple[Weights, ...] = (
+    Weights(
+        name="stylegan2-ffhq-1024",
+        what="StyleGAN2 (config F) of faces, 1024 px: the paper's generator, in StyleGAN2-ADA's format",
+        file="ffhq.pkl",
+        page=_ADA_PAGE,
+        code=NVIDIA,
+        weights=NVIDIA,
+        data=FFHQ,
+        loads="maskedit.models.files.stylegan2_files:load_generator",
+        urls=(_ADA + "ffhq.pkl",),
+        size=381_624_121,
+        sha256="a205a346e86a9ddaae702e118097d014b7b8bd719491396a162cca438f2f524c",
+    ),
+    Weights(
+        name="stylegan2-ffhq-512",
+        what="StyleGAN2 of faces, 512 px, in StyleGAN2-ADA's format",
+        file="ffhq-res512-mirror-stylegan2-noaug.pkl",
+        page=_ADA_PAGE,
+        code=NVIDIA,
+        weights=NVIDIA,
+        data=FFHQ,
+        loads="maskedit.models.files.stylegan2_files:load_generator",
+        urls=(_ADA + "transfer-learning-source-nets/ffhq-res512-mirror-stylegan2-noaug.pkl",),
+    ),
+    Weights(
+        name="stylegan2-ffhq-256",
+        what="StyleGAN2 of faces, 256 px, in StyleGAN2-ADA's format",
+        file="ffhq-res256-mirror-paper256-noaug.pkl",
+        page=_ADA_PAGE,
+        code=NVIDIA,
+        weights=NVIDIA,
+        data=FFHQ,
+        loads="maskedit.models.files.stylegan2_files:load_generator",
+        urls=(_ADA + "transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl",),
+    ),
+    Weights(
+        name="maskfacegan-classifier",
+        what="the released attribute tree, 40 attributes",
+        file="BranchedTiny.ckpt",
+        page=_RELEASE_PAGE,
+        code="MIT",
+        weights=UNSTATED,
+        data="FFHQ images (CC BY-NC-SA 4.0), attribute annotations",
+        loads="maskedit.models.networks.attribute_tree:AttributeTree.from_state_dict",
+        urls=("https://www.dropbox.com/s/nbm6oi70x158sn3/BranchedTiny.ckpt?dl=1",),
+    ),
+    Weights(
+        name="maskfacegan-parser",
+        what="the released face parser, DeepLabV3-ResNet50, nine regions",
+        file="FaceParser.ckpt",
+        page=_RELEASE_PAGE,
+        code="MIT",
+        weights=UNSTATED,
+        data="DatasetGAN's synthetic faces and labels (NVIDIA, non-commercial)",
+        loads="maskedit.models.networks.deeplab:released_parser",
+        urls=("https://www.dropbox.com/s/oe45ovn0we7ynh8/FaceParser.ckpt?dl=1",),
+    ),
+    Weights(
+        name="face-parsing-bisenet",
+        what="face-parsing.PyTorch's BiSeNet, CelebAMask-HQ's 19 classes",
+        file="79999_iter.pth",
+        page="https://github.com/zllrunning/face-parsing.PyTorch",
+        code="MIT",
+        weights=UNSTATED,
+        data=CELEBAMASK,
+        loads="maskedit.models.networks.bisenet:celebamask_parser",
+        urls=(
+            "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth",
+            "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/parsing_bisenet.pth",
+            "https://github.com/clibdev/face-parsing.PyTorch/releases/latest/download/face-parsing-bisenet.pth",
+        ),
+        size=53_289_463,
+        sha256="468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",
+    ),
+    Weights(
+        name="face-parsing-segformer",
+        what="SegFormer (MiT-B5), CelebAMask-HQ's 19 classes, for transformers",
+        file="model.safetensors",
+        page="https://huggingface.co/jonathandinu/face-parsing",
+        code="transformers: Apache 2.0",
+        weights="see its page",
+        data=CELEBAMASK,
+        loads="SegmentationParser.from_transformers(AutoModelForSemanticSegmentation.from_pretrained(...))",
+    ),
+    Weights(
+        name="vgg16-imagenet",
+        what="torchvision's VGG16, features for perceptual losses",
+        file="vgg16-397923af.pth",
+        page="https://docs.pytorch.org/vision/stable/models/vgg.html",
+        code="torchvision: BSD 3-Clause",
+        weights=UNSTATED,
+        data="ImageNet: non-commercial research and education",
+        loads="maskedit.models.networks.vgg:VGG.from_state_dict",
+        urls=("https://download.pytorch.org/models/vgg16-397923af.pth",),
+        sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    ),
+)
+
+
+def bundled() -> tuple[Weights, ...]:
+    """The weights in the package. Their files say in their metadata what they are and what they may be used for."""
+    from safetensors import safe_open
+
+    found = []
+    for path in sorted(WEIGHTS.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+        found.append(
+            Weights(
+                name=path.stem,
+                what=about.get("what", "bundled with maskedit"),
+                file=path.name,
+                page="",
+                code="MIT",
+                weights=about.get("licence", "MIT"),
+                data=about.get("data", "see the model card beside it"),
+                loads="maskedit:load",
+                size=path.stat().st_size,
+                sha256=file_sha256(path),
+            )
+        )
+    return tuple(found)
+
+
+def known() -> tuple[Weights, ...]:
+    """All weights, the bundled ones first."""
+    return bundled() + DOWNLOADABLE
+
+
+def find(name: str) -> Weights:
+    """The weights of this name.
+
+    Raises:
+        InputError: if there are none.
+    """
+    for entry in known():
+        if entry.name == name:
+            return entry
+    names = ", ".join(entry.name for entry in known())
+    raise InputError("no weights have this name", expected=f"one of {names}", actual=repr(name))
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``maskedit`` beside torch hub's other downloads (TORCH_HOME and its like move it)."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "maskedit"
+
+
+def fetch(
+    name: str | Weights,
+    *,
+    folder: Path | None = None,
+    unverified: bool = False,
+    tell: Callable[[str], object] = print,
+) -> Path:
+    """The path of a file of weights, downloaded if it is not here yet.
+
+    Looks into the package, the folder, and the mirror (MASKEDIT_MIRROR) before the network.
+
+    Args:
+        name: a name in the table, or an entry of your own.
+        folder: where downloads are kept; None is :func:`cache_folder`.
+        unverified: take files whose SHA-256 is unknown. They are still read without running any code.
+        tell: called with a text on the licences, once, before a download.
+
+    Raises:
+        InputError: if no weights have this name, or the folder cannot be written to.
+        CheckpointError: if the file is not here and cannot be had, or is not the expected one.
+    """
+    entry = find(name) if isinstance(name, str) else name
+    if entry.bundled:
+        return WEIGHTS / entry.file
+    folder = cache_folder() if folder is None else folder
+    for place in (folder, _mirror()):
+        if place is not None and (place / entry.file).is_file():
+            verify(place / entry.file, sha256=entry.sha256, size=entry.size)
+            return place / entry.file
+    _may_download(entry, unverified)
+    tell("\n".join((f"Downloading {entry.name}: {entry.what}. Its licences:", *licences(entry))))
+    refusals = []
+    for url in entry.urls:
+        try:
+            download(url, folder / entry.file, sha256=entry.sha256, size=entry.size)
+        except CheckpointError as error:
+            refusals.append(str(error))
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}", actual=error.strerror or str(error)) from error
+        else:
+            if entry.sha256 is None:
+                tell(f"Not verified. SHA-256: {file_sha256(folder / entry.file)}")
+            return folder / entry.file
+    if len(refusals) == 1:
+        raise CheckpointError(refusals[0].rstrip("."))
+    raise CheckpointError(f"no source has {entry.name}", actual=" ".join(refusals), hint=f"See {entry.page}.")
+
+
+def _mirror() -> Path | None:
+    given = os.environ.get("MASKEDIT_MIRROR")
+    if not given:
+        return None
+    if not Path(given).is_dir():
+        raise InputError("MASKEDIT_MIRROR names no folder", actual=repr(given))
+    return Path(given)
+
+
+def _may_download(entry: Weights, unverified: bool) -> None:
+    by_hand = f"Put {entry.file} into the folder that MASKEDIT_MIRROR names; it is described at {entry.page}."
+    if os.environ.get("MASKEDIT_OFFLINE", "") not in ("", "0"):
+        raise CheckpointError(f"{entry.name} is not here, and MASKEDIT_OFFLINE forbids to download it", hint=by_hand)
+    if not entry.urls:
+        raise CheckpointError(f"maskedit has no link to {entry.name}", hint=f"Load it with {entry.loads}.")
+    if entry.sha256 is None and not unverified:
+        raise CheckpointError(
+            f"no SHA-256 of {entry.file} is known, so the download could not be verified",
+            hint="To take it nevertheless: maskedit models NAME --download --unverified, or fetch(unverified=True).",
+        )
+
+
+def card(entry: Weights) -> str:
+    """What the weights are and what they may be used for, for people to read."""
+    size = f"{entry.size / 1e6:,.1f} MB" if entry.size else "size unknown"
+    place = "bundled" if entry.bundled else "to download" if entry.urls else "by its own library"
+    return "\n".join(
+        (
+            f"{entry.name}  ({size}, {place})",
+            f"  {entry.what}",
+            f"  SHA-256        {entry.sha256 or 'unknown'}",
+            *licences(entry),
+        )
+    )
+
+
+def licences(entry: Weights) -> tuple[str, ...]:
+    """The licences of the program, of the weights and of what they were trained on, a line each."""
+    return (
+        f"  code           {entry.code}",
+        f"  weights        {entry.weights}",
+        f"  training data  {entry.data}",
+    )

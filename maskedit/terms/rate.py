@@ -1,0 +1,57 @@
+"""Numbers that may change while a stage runs: weights and learning rates."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import nn
+
+from maskedit.errors import InputError
+
+Rate: TypeAlias = float | int | Callable[[int], float]
+"""A number, or a function of the step in its stage (from 0)."""
+
+
+def at(rate: Rate, step: int) -> float:
+    """The value of a rate at a step of its stage."""
+    return float(rate(step)) if callable(rate) else float(rate)
+
+
+def show_rate(rate: Rate) -> str:
+    """How a rate is printed: its number, or the function's name."""
+    if callable(rate):
+        return getattr(rate, "__qualname__", None) or repr(rate)
+    return f"{rate:g}"
+
+
+@dataclass(frozen=True)
+class _Product:
+    """Two rates multiplied, at least one of them a function."""
+
+    first: Rate
+    second: Rate
+
+    def __call__(self, step: int) -> float:
+        return at(self.first, step) * at(self.second, step)
+
+    def __repr__(self) -> str:
+        return f"{show_rate(self.first)}*{show_rate(self.second)}"
+
+
+def product(first: Rate, second: Rate) -> Rate:
+    """Two rates multiplied: a number if both are, else a function of the step.
+
+    Raises:
+        InputError: if the second is neither a number nor a function.
+    """
+    if isinstance(second, nn.Module) or not (callable(second) or isinstance(second, int | float)):
+        raise InputError(
+            "a term is weighted by something else than a weight",
+            expected="a number, or a function of the step",
+            actual=type(second).__name__,
+        )
+    if not callable(first) and not callable(second):
+        return float(first) * float(second)
+    if first == 1.0 or second == 1.0:
+        return second if first == 1.0 else first
+    return _Product(first, second)
