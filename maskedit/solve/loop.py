@@ -19,13 +19,13 @@ from torch import Tensor
 
 from maskedit.blending import Blend
 from maskedit.errors import InputError, RunError
-from maskedit.functional import relax_preserved
 from maskedit.problem import Problem
 from maskedit.schedule import Change, Event, Moment, Schedule, Stage
 from maskedit.solve import state as states
+from maskedit.solve.compose import Composition, compose
 from maskedit.solve.result import History, Result, Step
 from maskedit.solve.state import Best, Series
-from maskedit.terms import Evaluation, Reads, Shown, Start, View, see_original
+from maskedit.terms import Evaluation, Shown, Start, View, see_original
 from maskedit.types import Image, Latent, Mask, NoiseMap
 
 
@@ -252,7 +252,7 @@ class _Run:
             original=self.original,
             start=self.start,
             grown=self.state.grown,
-            compose=None if self.schedule.blend is None else self._compose,
+            compose=None if self.schedule.blend is None else lambda image: self._compose(image).image,
         )
 
     def _backward(self, stage: Stage, evaluation: Evaluation, moving: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
@@ -414,14 +414,8 @@ class _Run:
         image, masks, fitted = generated, dict[str, Mask](), state.fitted
         with torch.no_grad():
             if blend is not None:
-                preserved, target = self._region(blend.preserve), self._region(self.problem.regions)
-                masks = {
-                    "preserve": relax_preserved(preserved, state.grown),
-                    "target": target,
-                    "blend": self._blend_mask(blend, generated),
-                }
-                fitted = self._fitted(blend)
-                image = blend(generated, fitted, original, masks["blend"])
+                composed = self._compose(generated)
+                image, masks, fitted = composed.image, dict(composed.masks), self._fitted(blend)
         shown = image.isfinite().flatten(1).all(dim=1)
         image = _where(shown, image, original)
         return Result(
@@ -438,24 +432,13 @@ class _Run:
             seconds=state.seconds,
         )
 
-    def _compose(self, generated: Image) -> Image:
-        """The picture that a generated one ends as, with gradient; its mask is a constant."""
+    def _compose(self, generated: Image) -> Composition:
+        """The picture that a generated one ends as, with gradient."""
         blend = self.schedule.blend
         assert blend is not None
         with torch.no_grad():
-            mask, fitted = self._blend_mask(blend, generated), self._fitted(blend)
-        return blend(generated, fitted, self.problem.image, mask)
-
-    def _region(self, names: tuple[str, ...]) -> Mask:
-        return _region(self.original, names, self.problem.image)
-
-    def _blend_mask(self, blend: Blend, generated: Image) -> Mask:
-        target = self._region(self.problem.regions)
-        if blend.target_from == "generated":
-            reads = Reads(regions=self.problem.regions)
-            now = Shown(models=self.problem.models, reads=reads, image=generated.detach())
-            target = _region(now, self.problem.regions, self.problem.image)
-        return blend.mask(self._region(blend.preserve), target)
+            fitted = self._fitted(blend)
+        return compose(blend, self.problem, self.original, generated, fitted, self.state.grown)
 
     def _fitted(self, blend: Blend) -> Image | None:
         """The picture that the blend counts the change from, if it needs one."""
@@ -502,10 +485,6 @@ class _Run:
             parts.append("the generated image is not finite: the input is returned")
         sentence = "; ".join(parts)
         return sentence[0].upper() + sentence[1:] + "."
-
-
-def _region(shown: Shown, names: tuple[str, ...], like: Tensor) -> Tensor:
-    return shown.region(*names) if names else torch.zeros_like(like[:, :1])
 
 
 def _blank(active: Bool[Tensor, " b"], steps: int, like: Tensor) -> Tensor:
