@@ -10,7 +10,7 @@ if os.environ.get("MASKEDIT_TYPECHECK") == "1":  # every shape and type checked,
 from maskedit import functional, losses, recipes
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES, REGIONS, target_regions
 from maskedit.blending import Blend, blend, blend_change, blend_pyramid, blend_redraw, blend_tint, feather
-from maskedit.errors import CheckpointError, InputError, MaskeditError, PhotoError, RunError
+from maskedit.errors import CheckpointError, FileError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.memory import keep_memory
 from maskedit.models.weights.bundled import load
 from maskedit.problem import Problem
@@ -56,6 +56,7 @@ __all__ = [
     "CheckpointError",
     "Classifier",
     "Encoder",
+    "FileError",
     "Generator",
     "GrowTarget",
     "History",

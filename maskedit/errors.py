@@ -33,5 +33,9 @@ class PhotoError(MaskeditError, ValueError):
     """A photo cannot be edited: unreadable, no face in it, or more than one."""
 
 
+class FileError(MaskeditError, RuntimeError):
+    """A file cannot be written: no such folder, no permission, a full disk."""
+
+
 class RunError(MaskeditError, RuntimeError):
     """An optimisation cannot go on, though its inputs were right."""

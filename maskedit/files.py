@@ -1,44 +1,57 @@
-"""Files that are written whole or not at all: first under a temporary name, then renamed."""
+"""Files that are written whole or not at all, and their hashes."""
 
+import hashlib
 import io
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from maskedit.errors import PhotoError
+from maskedit.errors import FileError
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[io.BufferedWriter]:
     """A binary file that takes the place of ``path`` when the block ends well, and leaves no trace otherwise.
 
+    What was written is on the disk before it has its name, so a power cut leaves the old file or the new one. Each
+    writer has a temporary file of its own, beside ``path``: of two that write one path, the last to end wins.
+
     Raises:
-        PhotoError: if the folder cannot be written to.
+        FileError: if the file cannot be written: no such folder, no permission, a full disk.
     """
     path = Path(path)
-    temporary = None
+    # Cut, so that the temporary name is no longer than names may be.
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives the owner alone access
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise PhotoError(f"cannot write {path}", actual=reason(error)) from error
+        raise FileError(f"cannot write {path}", actual=reason(error)) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write bytes, or text in UTF-8, in place of ``path``, whole or not at all.
+
+    Raises:
+        FileError: as :func:`replacing`.
+    """
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def reason(error: OSError) -> str:
     """Why the system refused, in its own words."""
     return (error.strerror or str(error)).lower()
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.errors import InputError, PhotoError
-from maskedit.files import replacing
+from maskedit.files import write_whole
 from maskedit.memory import keep_memory
 from maskedit.photo import Edited, crop, edit_photo, read, write
 from maskedit.photo.editing import RECIPES, _recipe
@@ -191,8 +191,7 @@ def _write(edited: Edited, facts: Mapping[str, Any], folder: Path, stem: str) ->
                 loss_curves(edited.result.history, Path(aside, f"{stem}_losses.png"))
             except InputError as error:  # without matplotlib there is all but the curves
                 sys.stderr.write(f"maskedit: {error}\n")
-            with replacing(Path(aside, f"{stem}.json")) as file:
-                file.write(json.dumps(facts, indent=2).encode())
+            write_whole(Path(aside, f"{stem}.json"), json.dumps(facts, indent=2))
             made = sorted(Path(aside).iterdir())
             return [path.rename(folder / path.name) for path in made]
     except BaseException as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maskedit.errors import InputError, MaskeditError
+from maskedit.files import replacing
 
 TRAININGS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "generator": {"bundled": ("generator", "StyleGAN2's synthesis and an encoder to W+, as one autoencoder")},
@@ -103,7 +104,7 @@ def plot(folder: Path) -> Path:
         axes.set_ylabel(name.replace("_", " "))
         axes.grid(alpha=0.3)
     axes.set_xlabel("step")
-    partial, path = folder / "log.partial", folder / "log.png"
-    figure.savefig(partial, format="png", dpi=120)
-    partial.replace(path)
+    path = folder / "log.png"
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     return path

@@ -79,7 +79,7 @@ def write(image: Float[Tensor, "1 channels h w"], path: str | os.PathLike[str]) 
 
     Raises:
         InputError: if the image is not one RGB picture of finite numbers, or the suffix is another.
-        PhotoError: if the file cannot be written.
+        FileError: if the file cannot be written.
     """
     path = Path(path)
     kind = WRITTEN.get(path.suffix.lower())

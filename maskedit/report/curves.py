@@ -20,7 +20,7 @@ def loss_curves(history: History, path: str | os.PathLike[str]) -> None:
 
     Raises:
         InputError: if matplotlib is not installed.
-        PhotoError: if the file cannot be written.
+        FileError: if the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure  # no pyplot: it would choose a window system

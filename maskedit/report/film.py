@@ -33,7 +33,7 @@ class Film:
 
         Raises:
             InputError: if nothing was collected.
-            PhotoError: if the file cannot be written.
+            FileError: if the file cannot be written.
         """
         if not self.frames:
             raise InputError("the film is empty", hint="Pass it to a run: run(..., watch=film).")

@@ -21,7 +21,7 @@ def sheet(columns: Mapping[str, Float[Tensor, "b _ _ _"]], path: str | os.PathLi
 
     Raises:
         InputError: if the columns are empty or hold different numbers of images.
-        PhotoError: if the file cannot be written.
+        FileError: if the file cannot be written.
     """
     from PIL import Image as pil
     from PIL import ImageDraw, ImageFont

@@ -10,7 +10,7 @@ import torch
 from PIL import Image as pil
 
 from maskedit import report
-from maskedit.errors import InputError, PhotoError
+from maskedit.errors import FileError, InputError
 from maskedit.solve import History, Step
 
 
@@ -190,5 +190,5 @@ def test_an_empty_film_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_unwritable_places_get_a_sentence(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    with pytest.raises(PhotoError, match="cannot write"):
+    with pytest.raises(FileError, match="cannot write"):
         write(tmp_path / "nowhere" / "picture.png")

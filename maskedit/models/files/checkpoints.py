@@ -4,7 +4,6 @@ torch's two formats, pickles of NVIDIA's and safetensors are read, and no code i
 :mod:`maskedit.models.files.pickles`). Weights stay in the file until they are asked for.
 """
 
-import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from maskedit.errors import CheckpointError
+from maskedit.files import write_whole
 from maskedit.models.files import pickles
 
 MAX_SHARING = 4
@@ -131,26 +131,15 @@ def states_in(file: File) -> dict[str, State]:
     return states or ({"": own} if own else {})
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes safetensors, whole or not at all.
 
     Raises:
-        OSError: if the folder cannot be written to.
+        FileError: if the folder cannot be written to.
     """
     from safetensors.torch import save
 
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(save({key: tensor.contiguous() for key, tensor in tensors.items()}, dict(metadata)))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, save({key: tensor.contiguous() for key, tensor in tensors.items()}, dict(metadata)))
 
 
 def check_size(path: Path, state: State) -> None:

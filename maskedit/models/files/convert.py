@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from maskedit.errors import InputError
-from maskedit.models.files.checkpoints import read, sha256
+from maskedit.files import sha256
+from maskedit.models.files.checkpoints import read
 from maskedit.models.files.stylegan2_files import find_generator, load_generator, save_generator
 
 
@@ -21,7 +22,8 @@ def convert(source: Path, target: Path, *, seed: int = 0) -> dict[str, str]:
 
     Raises:
         CheckpointError: if the source cannot be read.
-        InputError: if the target cannot be written.
+        InputError: if the target cannot be.
+        FileError: if it cannot be written.
     """
     if target.suffix != ".safetensors":
         raise InputError(

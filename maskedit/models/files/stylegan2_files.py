@@ -21,8 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskedit.errors import CheckpointError, InputError
-from maskedit.models.files.checkpoints import File, Held, State, Stored, check_size, read, sha256, states_in, write
+from maskedit.errors import CheckpointError, FileError
+from maskedit.files import sha256
+from maskedit.models.files.checkpoints import File, Held, State, Stored, check_size, read, states_in, write
 from maskedit.models.files.pickles import Persistent, StoredTensor
 from maskedit.models.networks.stylegan2 import StyleGAN2
 
@@ -170,7 +171,7 @@ def save_generator(
         metadata: more to write beside the sizes.
 
     Raises:
-        InputError: if the file cannot be written.
+        FileError: if the file cannot be written.
     """
     sizes = {
         "format": FORMAT,
@@ -184,10 +185,7 @@ def save_generator(
         sizes["clamp"] = repr(generator.clamp)
     tensors = {key: tensor.detach().cpu().float() for key, tensor in generator.state_dict().items()}
     sizes["digest"] = _digest(tensors)
-    try:
-        write(Path(path), tensors, {**(metadata or {}), **sizes})
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    write(Path(path), tensors, {**(metadata or {}), **sizes})
 
 
 def find_generator(file: File) -> GeneratorFile:
@@ -453,6 +451,6 @@ def _mean_latent(path: Path, generator: StyleGAN2, seed: int) -> Float[Tensor, "
     except (CheckpointError, KeyError):
         pass  # not there yet, or not whole
     average = generator.mean_latent(MEAN_SAMPLES, seed)[0].clone()
-    with contextlib.suppress(OSError):  # a folder that cannot be written to: computed again next time
+    with contextlib.suppress(FileError):  # a folder that cannot be written to: computed again next time
         write(cache, {"latent_average": average}, made_of)
     return average

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedit.errors import CheckpointError, InputError
+from maskedit.files import write_whole
 from maskedit.models.files.state_dict import fill
 from maskedit.models.networks.embedding import FaceEmbedding
 from maskedit.models.networks.portraits import (
@@ -131,7 +132,7 @@ def write(
         networks: each with the keyword arguments that make one like it.
         tensors: more to keep.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {key: value.contiguous() for key, value in (tensors or {}).items()}
     for name, (network, _) in networks.items():
@@ -139,7 +140,4 @@ def write(
             value = value.half() if value.is_floating_point() else value
             state[f"{name}.{key}"] = value.contiguous()
     configs = {name: dict(config) for name, (_, config) in networks.items()}
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, {"networks": json.dumps(configs), "format": "pt"})
-    partial.chmod(0o644)  # for everybody: safetensors writes for the owner alone
-    partial.replace(path)
+    write_whole(path, save(state, {"networks": json.dumps(configs), "format": "pt"}))

@@ -4,11 +4,11 @@ The client is ``requests`` (the extra ``download``) with HTTP ranges: pooch veri
 resume, and a generator's 380 MB over a bad line need that.
 """
 
-import hashlib
 import os
 import time
 from pathlib import Path
 
+from maskedit import files
 from maskedit.errors import CheckpointError, InputError
 
 CHUNK = 1 << 14  # bytes; a chunk that the line breaks in is lost, so it is small
@@ -78,19 +78,13 @@ def verify(path: Path, *, sha256: str | None, size: int | None, name: str | None
     found = path.stat().st_size
     if size is not None and found != size:
         raise CheckpointError(f"{name} is not the expected file", expected=f"{size:,} bytes", actual=f"{found:,} bytes")
-    if sha256 is not None and (actual := file_sha256(path)) != sha256:
+    if sha256 is not None and (actual := files.sha256(path)) != sha256:
         raise CheckpointError(
             f"{name} is not the expected file",
             expected=f"SHA-256 {sha256}",
             actual=actual,
             hint="It was damaged on the way, or replaced at its source; do not use it.",
         )
-
-
-def file_sha256(path: Path) -> str:
-    """A file's SHA-256, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _bring(url: str, part: Path, *, size: int | None, timeout: float, attempts: int, pause: float) -> None:

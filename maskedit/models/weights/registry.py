@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskedit import files
 from maskedit.errors import CheckpointError, InputError
 from maskedit.models.weights.bundled import WEIGHTS
-from maskedit.models.weights.download import download, file_sha256, verify
+from maskedit.models.weights.download import download, verify
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def bundled() -> tuple[Weights, ...]:
                 data=about.get("data", "see the model card beside it"),
                 loads="maskedit:load",
                 size=path.stat().st_size,
-                sha256=file_sha256(path),
+                sha256=files.sha256(path),
             )
         )
     return tuple(found)
@@ -251,7 +252,7 @@ def fetch(
             raise InputError(f"cannot write to {folder}", actual=error.strerror or str(error)) from error
         else:
             if entry.sha256 is None:
-                tell(f"Not verified. SHA-256: {file_sha256(folder / entry.file)}")
+                tell(f"Not verified. SHA-256: {files.sha256(folder / entry.file)}")
             return folder / entry.file
     if len(refusals) == 1:
         raise CheckpointError(refusals[0].rstrip("."))
