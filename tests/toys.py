@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 import maskedit as me
+from maskedit.terms import Reads, Start, View, see_original
 
 BACKGROUND, SKIN, MOUTH = (0.1, 0.2, 0.9), (0.8, 0.7, 0.2), (0.9, 0.1, 0.1)
 
@@ -123,3 +124,45 @@ def calls(trio: me.Models) -> Counter[str]:
         parser=len(trio.parser.calls),  # type: ignore[union-attr]
         classifier=len(trio.classifier.calls),  # type: ignore[union-attr]
     )
+
+
+def view(count: int = 2) -> View:
+    """What a step near the mean latent shows, beside pictures of which every region and attribute is read."""
+    trio = models()
+    assert trio.mean_latent is not None
+    reads = Reads(("skin", "mouth"), ("smiling", "wearing_lipstick"))
+    g = torch.Generator().manual_seed(2)
+    latent = trio.mean_latent + 0.3 * torch.randn(count, 3, 4, generator=g, dtype=torch.float64)
+    noises = [torch.randn(count, 1, *s, generator=g, dtype=torch.float64) for s in trio.generator.noise_shapes]
+    original = see_original(trio, reads, pictures(count))
+    grown = torch.zeros(count, 1, 16, 16, dtype=torch.float64)
+    return View(
+        models=trio, reads=reads, latent=latent, noises=noises, original=original, start=Start(latent), grown=grown
+    )
+
+
+def without(**parts: object) -> me.Problem:
+    """One picture, with some of the models replaced or taken away."""
+    return me.Problem(models(**parts), pictures(1))
+
+
+def plain() -> me.Schedule:
+    """Two steps that keep the skin."""
+    return me.Schedule(me.Stage("fit", 2, me.preserve("skin"), vary=me.latent()))
+
+
+def flat() -> me.LatentDistribution:
+    """A distribution without any spread, which is none."""
+    return me.LatentDistribution(torch.zeros(3, 4), torch.zeros(2, 12), torch.zeros(2))
+
+
+def spread(**directions: Tensor) -> me.LatentDistribution:
+    """A distribution around zeros, with these directions."""
+    return me.LatentDistribution(torch.zeros(3, 4), torch.eye(12)[:2], torch.ones(2), directions)
+
+
+class Distance(nn.Module):
+    """The squared distance of two latents: a loss that needs no picture."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).flatten(1).square().sum(1)

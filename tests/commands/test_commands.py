@@ -16,7 +16,7 @@ from PIL import Image as pil
 from skimage import data
 
 from maskedit import commands, recipes
-from maskedit.commands import COMMANDS
+from maskedit.commands import COMMANDS, edit
 from maskedit.errors import InputError
 from maskedit.photo import Alignment, editing, read
 from maskedit.solve import Step
@@ -244,7 +244,7 @@ def test_ctrl_c_before_the_run_leaves_nothing(
     def press(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(edit, "find_face", press)
+    monkeypatch.setattr(editing, "find_face", press)
     assert command("edit", photo, "--set", "black_hair", "--out", tmp_path / "out") == 130
     assert capsys.readouterr().err == "maskedit: interrupted; nothing was written.\n"
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What the recipe for small generators asks for, by kind of attribute; the paper's are held to reference values."""
+"""What the recipe for small generators asks for, by kind of attribute."""
 
 import pytest
 

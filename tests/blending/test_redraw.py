@@ -1,0 +1,26 @@
+"""Structure redrawn where the edit drew another one."""
+
+import torch
+
+import maskedit as me
+from maskedit.blending import redrawn, toned
+
+
+def test_redrawing_takes_the_ghost_and_leaves_the_strands():
+    line = torch.linspace(-1, 1, 64)
+    teeth = (line.abs() < 0.25)[None] & (line.abs() < 0.1)[:, None]
+    fitted = torch.where(teeth, 0.9, 0.4).expand(1, 3, -1, -1)
+    photo = torch.nn.functional.interpolate(fitted, scale_factor=4)
+    mask = torch.ones(1, 1, 64, 64)
+    closed = torch.full_like(fitted, 0.4)
+    # The photo's teeth are sharper than the fitted ones: added to the photo, the change leaves their edges.
+    soft = torch.nn.functional.avg_pool2d(fitted, 5, 1, 2, count_include_pad=False)
+    ghost = me.blend_change(closed, soft, photo, mask).std()
+    assert me.blend_redraw(closed, soft, photo, mask).std() < 0.7 * ghost
+    # A colour that changes broadly changes nothing: a shape is no reason for another complexion.
+    strands = photo + 0.1 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    tinted = soft + 0.2 * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
+    torch.testing.assert_close(me.blend_redraw(tinted, soft, strands, mask), strands, rtol=0, atol=1e-3)
+    # The teeth that went do not glow through: colours are compared where nothing was redrawn.
+    glow = [toned(closed, fitted, same)[0, 0, 32, 32] - 0.4 for same in (mask, mask * (1 - redrawn(closed, soft)))]
+    assert glow[1] < 0.4 * glow[0]

@@ -1,0 +1,50 @@
+"""Eq. 11: noise maps stay white."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskedit import functional, losses
+from maskedit.errors import InputError
+
+
+def test_released_noise_regulariser(reference):
+    maps = [reference[f"noise_map_{i}"].clone().requires_grad_() for i in range(9)]
+    value = losses.NoiseAutocorrelation()(maps)
+    value.sum().backward()
+    torch.testing.assert_close(value, reference["noise"], rtol=1e-5, atol=0)
+    for i, noise in enumerate(maps):
+        gradient = reference[f"noise_grad_{i}"]
+        torch.testing.assert_close(noise.grad, gradient, rtol=0, atol=1e-4 * gradient.abs().max().item())
+
+
+@given(st.integers(0, 2**16), st.integers(0, 7), st.integers(0, 7))
+def test_autocorrelation_does_not_change_with_a_shift_at_full_resolution(seed, dy, dx):
+    noise = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    shifted = noise.roll((dy, dx), dims=(2, 3))
+    torch.testing.assert_close(*(functional.noise_autocorrelation([n]) for n in (noise, shifted)))
+
+
+def test_autocorrelation_of_known_maps():
+    stripes = torch.tensor([1.0, -1.0]).repeat(8, 4)[None, None]  # one: alternates along x, constant along y
+    assert functional.noise_autocorrelation([stripes]).item() == pytest.approx(2.0)
+    # 16 px: the same at full size, then the 2 x 2 means are all 0.
+    assert functional.noise_autocorrelation([stripes.repeat(1, 1, 2, 2)]).item() == pytest.approx(2.0)
+    assert functional.noise_autocorrelation([torch.ones(1, 1, 16, 16)]).item() == pytest.approx(4.0)
+    assert functional.noise_autocorrelation([torch.ones(1, 1, 4, 4)]).item() == pytest.approx(2.0)
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: losses.NoiseAutocorrelation()([]), "no noise maps"),
+        (lambda: losses.NoiseAutocorrelation()([torch.rand(1, 1, 8, 16)]), "square"),
+        (lambda: losses.NoiseAutocorrelation()([torch.rand(1, 1, 18, 18)]), "halved"),
+        (lambda: losses.NoiseAutocorrelation()([torch.rand(1, 1, 8, 8), torch.rand(2, 1, 8, 8)]), "noise map 1"),
+    ],
+)
+def test_wrong_shapes_and_types_get_a_sentence(call, says):
+    with pytest.raises(InputError, match=says):
+        call()

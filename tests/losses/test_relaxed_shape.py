@@ -1,0 +1,36 @@
+"""Eq. 8: keep a region covered, and let it grow."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskedit import functional, losses
+from tests.losses.cases import check_released, pictures
+
+
+def test_relaxed_masks_carry_no_gradient_by_default():
+    generated, original, preserve, target = pictures()
+    target.requires_grad_()
+    assert not losses.RelaxedMaskedMSE()(generated, original, preserve, target).requires_grad
+    value = losses.RelaxedShapeLoss()(target, preserve)
+    (gradient,) = torch.autograd.grad(value.sum(), target)
+    fixed = functional.relax_target(preserve, target.detach())
+    expected = 2 * (target - fixed).detach() / (8 * 8)
+    torch.testing.assert_close(gradient, expected)
+
+
+@given(st.integers(0, 2**16))
+def test_relaxed_masks_stay_in_range_and_cover(seed):
+    _, _, preserve, target = pictures(seed=seed)
+    kept, grown = functional.relax_preserved(preserve, target), functional.relax_target(preserve, target)
+    assert ((kept >= 0) & (kept <= preserve)).all()
+    assert ((grown >= preserve) & (grown <= 1)).all()
+    nothing = torch.zeros_like(target)
+    assert torch.equal(functional.relax_preserved(preserve, nothing), preserve)
+    assert torch.equal(functional.relax_target(preserve, nothing), preserve)
+    assert torch.equal(functional.relaxed_shape_loss(preserve, preserve.round()).ge(0), torch.ones(2, dtype=torch.bool))
+
+
+def test_released_values_and_gradients(reference):
+    r = reference
+    check_released(r, "relaxed_shape", "target_generated", lambda x: losses.RelaxedShapeLoss()(x, r["target_image"]))

@@ -1,0 +1,78 @@
+"""Variables: what each moves, in which span, with which optimiser and moments."""
+
+import pytest
+import torch
+
+import maskedit as me
+from tests.solve.runs import problem
+
+
+def test_only_chosen_layers_move():
+    schedule = me.Schedule(me.Stage("fit", 3, me.preserve("skin"), vary=me.latent(lr=0.1, layers=[1])))
+    this = problem()
+    moved = me.run(this, schedule).latent - this.start_latent()
+    assert (moved[:, [0, 2]] == 0).all()
+    assert (moved[:, 1] != 0).any()
+
+
+def test_components_move_within_their_span():
+    schedule = me.Schedule(me.Stage("fit", 5, me.preserve("skin"), vary=me.latent(lr=0.1, components=2)))
+    this = problem()
+    moved = (me.run(this, schedule).latent - this.start_latent()).flatten(1)
+    basis = this.models.latents.components[:2]
+    assert (moved.norm(dim=1) > 0.01).all()
+    torch.testing.assert_close(moved @ basis.T @ basis, moved)
+
+
+def test_a_direction_is_moved_along_and_nothing_else():
+    schedule = me.Schedule(me.Stage("fit", 5, me.attribute("smiling"), vary=me.latent(lr=0.1, along=["smiling"])))
+    this = problem()
+    result = me.run(this, schedule)
+    moved = result.latent - this.start_latent()
+    direction = this.models.latents.directions["smiling"]
+    assert (moved.flatten(1).norm(dim=1) > 0.01).all()
+    along = (moved * direction).sum((1, 2)) / direction.square().sum()  # in times the difference that it makes
+    torch.testing.assert_close(moved, along[:, None, None] * direction)
+
+
+def test_several_variables_move_together():
+    both = me.Stage("both", 3, me.preserve("skin"), vary=[me.latent(lr=0.1), me.noise(lr=0.1)])
+    this = problem()
+    result = me.run(this, me.Schedule(both))
+    assert (result.latent != this.start_latent()).any()
+    assert all((noise != 0).any() for noise in result.noises)
+
+
+def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them():
+    keep = me.preserve("skin")
+    whole = me.Schedule(me.Stage("a", 6, keep, vary=me.latent(lr=0.05)))
+    halves = me.Schedule(me.Stage("a", 3, keep, vary=me.latent(lr=0.05)), me.Stage("b", 3, keep, vary=me.unchanged()))
+    fresh = me.Schedule(
+        me.Stage("a", 3, keep, vary=me.latent(lr=0.05)), me.Stage("b", 3, keep, vary=me.latent(lr=0.05))
+    )
+    one, two, three = (me.run(problem(), schedule).latent for schedule in (whole, halves, fresh))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, three)
+
+
+def test_an_optimiser_that_needs_a_closure_is_refused():
+    vary = me.latent(optimizer=torch.optim.LBFGS)
+    with pytest.raises(me.InputError, match=r"LBFGS.*closure"):
+        list(me.steps(problem(), me.Schedule(me.Stage("fit", 1, me.preserve("skin"), vary=vary))))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: me.latent(layers=[]), "no layer"),
+        (lambda: me.latent(layers=[-1]), "no layer"),
+        (lambda: me.latent(layers=[0], components=2), "layers, components or along"),
+        (lambda: me.latent(components=2, along=["smiling"]), "one of the three"),
+        (lambda: me.latent(along=[]), "no attributes"),
+        (lambda: me.latent(along="smiling"), "a list of names"),
+        (lambda: me.latent(components=0), "no component"),
+    ],
+)
+def test_what_cannot_be_is_refused_when_made(make, says):
+    with pytest.raises(me.InputError, match=says):
+        make()
