@@ -40,11 +40,14 @@ class ComponentSizeKL(nn.Module):
     Args:
         scale: the paper's alpha, positive: 1 keeps the size.
 
-    Shape:
-        generated, original ``[b, 1, h, w]``; returns ``[b]``.
-
     Raises:
         InputError: if the scale is not positive.
+
+    Example:
+        >>> import torch
+        >>> region = torch.full((1, 1, 8, 8), 0.25)
+        >>> ComponentSizeKL(scale=2)(2 * region, region)
+        tensor([0.])
     """
 
     def __init__(self, *, scale: float | int = 1.5) -> None:
@@ -54,6 +57,15 @@ class ComponentSizeKL(nn.Module):
         self.scale = scale
 
     def forward(self, generated: Mask, original: Mask) -> PerSample:
+        """The divergence of the region's share from ``scale`` times its share before.
+
+        Args:
+            generated: the region in the generated picture ``[b, 1, h, w]``, in [0, 1].
+            original: the region in the input ``[b, 1, h, w]``, in [0, 1].
+
+        Returns:
+            ``[b]``, zero where the region has the wanted size.
+        """
         return component_size_kl(generated, original, scale=self.scale)
 
     def extra_repr(self) -> str:

@@ -40,11 +40,16 @@ def latent_prior(latent: Latent, latents: LatentDistribution) -> PerSample:
 
 
 class LatentPrior(nn.Module):
-    """Keep a latent plausible: :func:`~maskedit.functional.latent_prior`.
-
-    Shape:
-        latent ``[b, layers, dim]`` and the distribution; returns ``[b]``.
-    """
+    """Keep a latent plausible: :func:`~maskedit.functional.latent_prior`."""
 
     def forward(self, latent: Latent, latents: LatentDistribution) -> PerSample:
+        """The mean squared standard score of the latent.
+
+        Args:
+            latent: ``[b, layers, dim]``.
+            latents: where plausible latents lie.
+
+        Returns:
+            ``[b]``, zero at the mean, about 1 for latents of real pictures.
+        """
         return latent_prior(latent, latents)

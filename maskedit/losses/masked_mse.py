@@ -15,7 +15,7 @@ def masked_mse(
 ) -> PerSample:
     """Squared difference of two images inside a mask (Eq. 2).
 
-    .. math:: L_M = \\frac{1}{c\\,m\\,n} \\sum S \\odot (I_G - I)^2
+    ``sum(mask * (generated - original)^2) / (c h w)``
 
     Args:
         generated: ``[b, 3, h, w]``.
@@ -47,8 +47,11 @@ class MaskedMSE(nn.Module):
     Args:
         normalize: ``"image"`` (as released) or ``"mask"``.
 
-    Shape:
-        generated, original ``[b, 3, h, w]``; mask ``[b, 1, h, w]``; returns ``[b]``.
+    Example:
+        >>> import torch
+        >>> image, mask = torch.zeros(2, 3, 8, 8), torch.ones(2, 1, 8, 8)
+        >>> MaskedMSE()(image + 0.5, image, mask)
+        tensor([0.2500, 0.2500])
     """
 
     def __init__(self, *, normalize: Literal["image", "mask"] = "image") -> None:
@@ -56,6 +59,16 @@ class MaskedMSE(nn.Module):
         self.normalize = one_of(normalize, "image", "mask")
 
     def forward(self, generated: Image, original: Image, mask: Mask) -> PerSample:
+        """The squared difference inside the mask.
+
+        Args:
+            generated: the picture that is drawn ``[b, 3, h, w]``.
+            original: the picture to keep ``[b, 3, h, w]``.
+            mask: where to keep it ``[b, 1, h, w]``, weights in [0, 1].
+
+        Returns:
+            ``[b]``, zero where the pictures agree inside the mask.
+        """
         return masked_mse(generated, original, mask, normalize=self.normalize)
 
     def extra_repr(self) -> str:

@@ -43,11 +43,21 @@ def noise_autocorrelation(noises: NoiseMaps) -> PerSample:
 class NoiseAutocorrelation(nn.Module):
     """Keep noise maps white: Eq. 11, :func:`~maskedit.functional.noise_autocorrelation`.
 
-    Shape:
-        noises: maps ``[b, 1, side_i, side_i]``; returns ``[b]``.
+    Example:
+        >>> import torch
+        >>> NoiseAutocorrelation()([torch.ones(1, 1, 8, 8)])
+        tensor([2.])
     """
 
     def forward(self, noises: NoiseMaps) -> PerSample:
+        """The squared correlations of each map with itself one pixel on, summed over maps and levels.
+
+        Args:
+            noises: maps ``[b, 1, side_i, side_i]``, each side halving to 8 px or less without a remainder.
+
+        Returns:
+            ``[b]``, zero for maps of zeros.
+        """
         return noise_autocorrelation(noises)
 
 

@@ -63,8 +63,11 @@ class MaskedPerceptual(nn.Module):
         features: maps an image ``[b, 3, h, w]`` in [0, 1] to feature maps ``[b, c_i, h_i, w_i]``.
         weights: one factor per layer; 1 by default.
 
-    Shape:
-        generated, original ``[b, 3, h, w]``; mask ``[b, 1, h, w]``; returns ``[b]``.
+    Example:
+        >>> import torch
+        >>> image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+        >>> MaskedPerceptual(features=lambda image: [image])(image, image, mask)
+        tensor([0.])
     """
 
     def __init__(
@@ -78,6 +81,16 @@ class MaskedPerceptual(nn.Module):
         self.weights = None if weights is None else tuple(weights)
 
     def forward(self, generated: Image, original: Image, mask: Mask) -> PerSample:
+        """The distance of the two pictures' features inside the mask.
+
+        Args:
+            generated: the picture that is drawn ``[b, 3, h, w]``.
+            original: the picture to keep ``[b, 3, h, w]``.
+            mask: where to keep it ``[b, 1, h, w]``, in [0, 1].
+
+        Returns:
+            ``[b]``: the weighted sum over layers, each in [0, 4].
+        """
         with torch.no_grad():
             kept = self.features(original)
         return masked_perceptual(self.features(generated), kept, mask, weights=self.weights)

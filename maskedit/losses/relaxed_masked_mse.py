@@ -58,8 +58,11 @@ class RelaxedMaskedMSE(nn.Module):
         normalize: ``"image"`` (as released) or ``"mask"``.
         through_mask: let gradient through the mask.
 
-    Shape:
-        generated, original ``[b, 3, h, w]``; preserve, target ``[b, 1, h, w]``; returns ``[b]``.
+    Example:
+        >>> import torch
+        >>> image, mask = torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+        >>> RelaxedMaskedMSE()(image + 0.5, image, preserve=mask, target=mask)
+        tensor([0.])
     """
 
     def __init__(self, *, normalize: Literal["image", "mask"] = "image", through_mask: bool = False) -> None:
@@ -68,6 +71,17 @@ class RelaxedMaskedMSE(nn.Module):
         self.through_mask = through_mask
 
     def forward(self, generated: Image, original: Image, preserve: Mask, target: Mask) -> PerSample:
+        """The squared difference where the target has not grown over the preserved region.
+
+        Args:
+            generated: the picture that is drawn ``[b, 3, h, w]``.
+            original: the picture to keep ``[b, 3, h, w]``.
+            preserve: the region to keep, in the input ``[b, 1, h, w]``.
+            target: the target region, in the generated picture ``[b, 1, h, w]``.
+
+        Returns:
+            ``[b]``, zero where the target covers all that was to be kept.
+        """
         return relaxed_masked_mse(
             generated, original, preserve, target, normalize=self.normalize, through_mask=self.through_mask
         )

@@ -46,8 +46,11 @@ class RelaxedShapeLoss(nn.Module):
     Args:
         through_mask: let gradient through the grown mask.
 
-    Shape:
-        generated, original ``[b, 1, h, w]``; returns ``[b]``.
+    Example:
+        >>> import torch
+        >>> region = torch.zeros(1, 1, 8, 8)
+        >>> RelaxedShapeLoss()(region + 0.5, region)
+        tensor([0.])
     """
 
     def __init__(self, *, through_mask: bool = False) -> None:
@@ -55,6 +58,15 @@ class RelaxedShapeLoss(nn.Module):
         self.through_mask = through_mask
 
     def forward(self, generated: Mask, original: Mask) -> PerSample:
+        """The mean squared difference from the region grown by the generated one.
+
+        Args:
+            generated: the region in the generated picture ``[b, 1, h, w]``, in [0, 1].
+            original: the region in the input ``[b, 1, h, w]``, in [0, 1].
+
+        Returns:
+            ``[b]``, zero where the region covers what it covered before.
+        """
         return relaxed_shape_loss(generated, original, through_mask=self.through_mask)
 
     def extra_repr(self) -> str:

@@ -55,11 +55,13 @@ class SemanticKL(nn.Module):
     Args:
         smoothing: the paper's epsilon, in [0, 0.5]: one for all attributes, or one for each.
 
-    Shape:
-        logits, labels ``[b, attributes]``; returns ``[b]``.
-
     Raises:
         InputError: if a smoothing is outside [0, 0.5].
+
+    Example:
+        >>> import torch
+        >>> SemanticKL(smoothing=0.1)(torch.tensor([[0.0], [-200.0]]), torch.ones(2, 1))
+        tensor([  0.3681, 179.6749])
     """
 
     smoothing: Tensor
@@ -73,6 +75,15 @@ class SemanticKL(nn.Module):
         self.register_buffer("smoothing", values, persistent=False)
 
     def forward(self, logits: Logits, labels: Logits) -> PerSample:
+        """The divergence of the predictions from the smoothed labels.
+
+        Args:
+            logits: what the classifier says ``[b, attributes]``.
+            labels: what is wanted ``[b, attributes]``: 1 present, 0 absent, or anything between.
+
+        Returns:
+            ``[b]``, zero where every prediction equals its smoothed label.
+        """
         smoothing = self._shown if isinstance(self._shown, float | int) else self.smoothing
         return semantic_kl(logits, labels, smoothing=smoothing)
 

@@ -26,9 +26,21 @@ def shape_loss(generated: Mask, original: Mask) -> PerSample:
 class ShapeLoss(nn.Module):
     """Keep a region's shape: Eq. 4, :func:`~maskedit.functional.shape_loss`.
 
-    Shape:
-        generated, original ``[b, 1, h, w]``; returns ``[b]``.
+    Example:
+        >>> import torch
+        >>> region = torch.ones(1, 1, 8, 8)
+        >>> ShapeLoss()(0.5 * region, region)
+        tensor([0.2500])
     """
 
     def forward(self, generated: Mask, original: Mask) -> PerSample:
+        """The mean squared difference of the two regions.
+
+        Args:
+            generated: the region in the generated picture ``[b, 1, h, w]``, in [0, 1].
+            original: the region in the input ``[b, 1, h, w]``, in [0, 1].
+
+        Returns:
+            ``[b]``, in [0, 1].
+        """
         return shape_loss(generated, original)
