@@ -9,7 +9,7 @@ OUT := edited
 # Threads sleep while they wait for one another. Spinning makes an edit four times as slow where cores are shared.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: edit test lint types layers tests unhooked clean
+.PHONY: edit test lint types layers tests unhooked docs figures clean
 
 # One thread: pictures of 64 px are too small to share, and on a busy machine sharing them is far slower.
 edit: $(READY)
@@ -17,7 +17,7 @@ edit: $(READY)
 	  Path("$(OUT)").mkdir(exist_ok=True); io.imsave("$(OUT)/astronaut.png", data.astronaut())'
 	OMP_NUM_THREADS=1 $(BIN)/maskedit edit $(OUT)/astronaut.png --set black_hair --out $(OUT)
 
-test: lint types layers tests unhooked
+test: lint types layers docs tests unhooked
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -35,6 +35,14 @@ tests: $(READY)
 # The type-checking hook breaks torch.compile and meets bad input before our own checks do, so these run without it, in a process of their own.
 unhooked: $(READY)
 	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers" -m unhooked tests
+
+# The site, in build/site; a link that leads nowhere is an error. The name silences a notice about the tool's next version.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
+
+# The figures in docs/, written again from the results of the benchmarks.
+figures: $(READY)
+	$(BIN)/python docs/figures.py
 
 # Made anew when the requirements change; the stamp comes last, so a broken set-up is tried again.
 $(READY): pyproject.toml constraints.txt
