@@ -10,8 +10,8 @@ is filled in from each of the file's rows:
 
     <!--/figures-->
 
-``FILE.json:NAME`` takes the rows from there in place of ``rows``. A figure in a sentence is formatted from the whole file:
-``<!--figure: benchmarks/results/fewer-steps.json {rows[2][seconds]:.1f}-->5.4<!--/figure-->``.
+``FILE.json:NAME`` takes the rows from there in place of ``rows``. A figure in a sentence is formatted
+from the whole file: ``<!--figure: benchmarks/results/fewer-steps.json {rows[2][seconds]:.1f}-->5.4<!--/figure-->``.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Three analytic models for trying things out: they draw, parse and classify a toy head of 32 x 32 pixels.
 
-They are what docs/plugging.md plugs in, and what the other examples run on. A step takes a few milliseconds.
+They are what docs/own/model.md plugs in, and what the other examples run on. A step takes a few milliseconds.
 """
 
 from collections.abc import Sequence

@@ -141,7 +141,7 @@ def _check_models(models: Models) -> None:
             raise InputError(
                 f"{type(model).__name__} is not a {name}",
                 expected=f"an object with {', '.join(needs)}",
-                hint="docs/plugging.md shows how to plug a model in.",
+                hint="docs/own/model.md shows how to plug a model in.",
             )
     latents = models.latents
     if latents is not None:
