@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import griffe
 
-ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):`(?P<short>~?)(?P<name>[\w.]+)`")
+ROLE = re.compile(r":(?P<kind>attr|class|data|func|meth|mod):`(?P<short>~?)(?P<name>[\w.]+)`")
 EXAMPLE = re.compile(r"^(?P<indent>[ ]*)>>> (?:.*\n?)(?:(?P=indent).+\n?)*", re.MULTILINE)
 
 
@@ -13,19 +13,24 @@ class Roles(griffe.Extension):
     """Rewrites the docstrings of a package once it is loaded."""
 
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
-        """A name is looked up where the docstring stands; one that has no page stays code."""
+        """A name that nothing has is an error; one that has no page stays code."""
         for place in documented(pkg):
             assert place.docstring is not None
-            text = ROLE.sub(lambda match, place=place: link(match, place), place.docstring.value)
+            text = ROLE.sub(lambda match, place=place: link(match, place, pkg), place.docstring.value)
             place.docstring.value = EXAMPLE.sub(fence, text)
 
 
-def link(match: re.Match[str], place: griffe.Object) -> str:
+def link(match: re.Match[str], place: griffe.Object, package: griffe.Module) -> str:
     """The reference as autorefs understands it; a tilde leaves the last name to be seen."""
     name = match["name"]
     shown = name.rpartition(".")[2] if match["short"] else name
     first, *rest = name.split(".")
-    path = name if first == "maskedit" else ".".join([place.resolve(first), *rest])
+    try:
+        path = name if first == package.name else ".".join([place.resolve(first), *rest])
+        held = path.rpartition(".")[0] if match["kind"] == "attr" else path  # what __init__ assigns is not known here
+        _ = held == package.name or package[held.removeprefix(f"{package.name}.")]
+    except (KeyError, griffe.GriffeError) as error:
+        raise LookupError(f"the docstring of {place.path} refers to {name}, which is not there") from error
     return f'<autoref identifier="{path}" optional><code>{shown}</code></autoref>'
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from maskedit.solve import Step
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
 
 def progress() -> "Progress":
@@ -32,10 +32,10 @@ class Progress:
     def __call__(self, step: Step) -> None:
         """Show one step."""
         if self._bar is None:
-            from tqdm import tqdm
+            from tqdm.auto import tqdm
 
             # In a log, where lines pile up, one line in ten seconds is enough.
-            pause = 0.1 if sys.stderr.isatty() else 10.0
+            pause = 0.1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
             self._bar = tqdm(total=step.planned, initial=step.index, mininterval=pause, dynamic_ncols=True, unit="step")
         last = self._last
         if last is not None and last.stage != step.stage:

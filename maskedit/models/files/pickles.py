@@ -69,7 +69,7 @@ INERT = frozenset(
 )
 """Names found in good checkpoints whose objects hold no weights; they become records that do nothing."""
 NUMBERS = {"f8": "<d", "f4": "<f", "i8": "<q", "i4": "<i", "b1": "<?"}
-"""numpy's scalar types, for :mod:`struct`."""
+"""numpy's scalar types, for ``struct``."""
 
 OPCODES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 

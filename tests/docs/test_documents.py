@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
+DOCUMENTS = [*(ROOT / page for page in PAGES), *sorted(ROOT.glob("docs/**/*.md"))]
+HOME = re.compile(r"https://github\.com/maskedit/maskedit/(?:blob|tree|raw)/main/")
 
 # A fence of three or more backticks, perhaps indented, closed by the same: code, or "text printed", which the code
 # before it prints. Or code that readers need not see, in a comment that opens with "<!--python".
@@ -58,8 +60,16 @@ def test_documents_code_runs(path: Path, elsewhere: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))
-    targets = [target for target in LINK.findall(text) if not target.startswith(("http://", "https://", "#"))]
+    targets = [HOME.sub(f"{ROOT}/", target) for target in LINK.findall(text)]
+    targets = [target for target in targets if not target.startswith(("http://", "https://", "#"))]
     assert [target for target in targets if not (path.parent / target.split("#")[0]).exists()] == []
+
+
+def test_readme_can_be_read_anywhere() -> None:
+    """A package index shows README alone, so its links and pictures begin with an address."""
+    text = BLOCK.sub("", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [target for target in LINK.findall(text) if not target.startswith("https://")] == []
+    assert text.splitlines()[2].strip().startswith("pip install")
 
 
 def test_blocks_share_a_namespace_and_hidden_ones_count(elsewhere: Path) -> None:
