@@ -23,7 +23,10 @@ REGIONS: tuple[str, ...] = (
 """The nine regions of the released parser, in its order."""
 
 HAIR_COLOURS: tuple[str, ...] = ("blond_hair", "brown_hair", "black_hair", "gray_hair")
+"""The attributes that dye hair and leave its shape."""
+
 HAIR_SHAPES: tuple[str, ...] = ("straight_hair", "wavy_hair")
+"""The attributes that change hair's shape."""
 
 ATTRIBUTE_REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

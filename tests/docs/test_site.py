@@ -38,4 +38,5 @@ def test_each_loss_has_its_forward(site: Path) -> None:
 def test_every_public_name_has_an_entry(site: Path) -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in site.glob("api/*/index.html"))
     found = set(re.findall(r'id="maskedit\.(?:\w+\.)*(\w+)"', pages))
-    assert set(maskedit.__all__) - found == set()
+    rooms = {page.parent.name for page in site.glob("api/*/index.html")}
+    assert set(maskedit.__all__) - found - rooms == set()
