@@ -276,7 +276,7 @@ def fit_and_edit(
     fit, edit = recipe.stages
     if key not in fits:
         fits[key] = me.run(me.Problem(models, photos, start="encoder"), me.Schedule(fit, blend=None)).latent
-    problem = me.Problem(models, photos, attributes=[attribute], start=fits[key])
+    problem = me.Problem(models, photos, attribute, start=fits[key])
     return me.run(problem, me.Schedule(edit, blend=replace(recipe.blend, since=None)))
 
 

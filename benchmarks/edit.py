@@ -50,7 +50,7 @@ def objective(problem: me.Problem, attribute: str, result: me.Result) -> Tensor:
     terms = edit.terms + me.white_noise()
     put = PutNoise(tuple(result.noises))
     stage = me.Stage("evaluate", 1, terms, vary=[me.latent(lr=0.0), me.noise(lr=0.0)], on_enter=[put])
-    start = me.Problem(problem.models, problem.image, attributes=[attribute], start=result.latent)
+    start = me.Problem(problem.models, problem.image, attribute, start=result.latent)
     return next(iter(me.steps(start, me.Schedule(stage, blend=None)))).total
 
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for recipe, (make, start) in RECIPES.items():
                 schedule = shorter(make(name), chosen.share)
                 begun = time.perf_counter()
-                problem = me.Problem(models, part, attributes=[name], start=start)
+                problem = me.Problem(models, part, name, start=start)
                 result = me.run(problem, schedule)
                 seconds = (time.perf_counter() - begun) / len(part)
                 taken[recipe].append((seconds, result, objective(problem, name, result)))

@@ -79,9 +79,7 @@ def measure(stage: str, way: str, dtype: str, options: argparse.Namespace) -> di
     made = workload.problem(
         options.size, options.batch, "edit+shape" if stage == "whole" else stage, options.narrower, device=device
     )
-    problem = me.Problem(
-        prepared(made.models, way), made.image, attributes=made.attributes, target=made.regions, start=made.start
-    )
+    problem = me.Problem(prepared(made.models, way), made.image, made.edit, start=made.start)
     autocast = torch.autocast(device, DTYPES[dtype], enabled=dtype != "float32", cache_enabled=False)
     row = {"stage": stage, "way": way, "dtype": dtype, "size": options.size, "batch": options.batch}
     if stage == "whole":

@@ -62,7 +62,7 @@ def problem(
     start = torch.stack([formula.normal(i, *synthesis.latent_shape) for i in range(batch)]).to(device, dtype)
     image = torch.stack([formula.uniform(100 + i, 3, size, size) for i in range(batch)]).to(device, dtype)
     models = me.Models(synthesis, parser or FixedMask(), classifier)
-    return me.Problem(models, image, attributes=["smiling"] if classifier else [], target=["mouth"], start=start)
+    return me.Problem(models, image, me.Edit(["smiling"] if classifier else [], regions=["mouth"]), start=start)
 
 
 def schedule(stage: str, adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam) -> me.Schedule:

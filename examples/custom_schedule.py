@@ -47,7 +47,7 @@ schedule = me.Schedule(
 print(schedule)
 
 models = toy_models()
-problem = me.Problem(models, toy_photos(2), attributes=["blond_hair", "wearing_lipstick"])
+problem = me.Problem(models, toy_photos(2), ["blond_hair", "wearing_lipstick"])
 result = me.run(problem, schedule)
 with torch.no_grad():
     before, after = (models.classifier.classify(x, models.classifier.attributes) for x in (problem.image, result.image))

@@ -8,7 +8,7 @@ from toy_models import toy_models, toy_photos
 
 import maskedit as me
 
-problem = me.Problem(toy_models(), toy_photos(), attributes=["blond_hair"])
+problem = me.Problem(toy_models(), toy_photos(), "blond_hair")
 keep = 2.0 * me.preserve("skin")
 edit = keep + 0.005 * me.attribute("blond_hair")
 schedule = me.Schedule(

@@ -4,7 +4,7 @@ from toy_models import toy_models, toy_photos
 
 import maskedit as me
 
-problem = me.Problem(toy_models(), toy_photos(), attributes=["blond_hair"])
+problem = me.Problem(toy_models(), toy_photos(), "blond_hair")
 keep = 2.0 * me.preserve("skin")
 schedule = me.Schedule(
     me.Stage("fit", 60, keep, vary=me.latent(lr=0.05)),

@@ -89,7 +89,7 @@ schedule = me.Schedule(
 )
 print(schedule)
 
-problem = me.Problem(models, toy_photos(), attributes=["blond_hair"])
+problem = me.Problem(models, toy_photos(), "blond_hair")
 result = me.run(problem, schedule)
 fit, blond = result.history.raw["fit.preserve"][0], result.history.raw["edit.blond_hair"][0]
 print(f"distance to the photo {fit[0]:.2g} -> {fit[-1]:.2g}, to blond {blond[0]:.2g} -> {blond[-1]:.2g}")

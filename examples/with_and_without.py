@@ -71,7 +71,7 @@ def with_maskedit() -> me.Result:
         me.Stage("settle", SETTLE, edit, vary=me.unchanged()),
         me.Stage("detail", DETAIL, keep + me.white_noise(), vary=me.noise(lr=0.1), after_step=[me.NormalizeNoise()]),
     )
-    return me.run(me.Problem(models, photo, attributes=["blond_hair"]), schedule)
+    return me.run(me.Problem(models, photo, "blond_hair"), schedule)
 
 
 plain, result = without_maskedit(), with_maskedit().image

@@ -8,8 +8,17 @@ if os.environ.get("MASKEDIT_TYPECHECK") == "1":  # every shape and type checked,
     install_import_hook("maskedit", "beartype.beartype")
 
 from maskedit import functional, losses, recipes
-from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES, REGIONS, target_regions
+from maskedit.attributes import (
+    ATTRIBUTE_REGIONS,
+    FACE,
+    GLOBAL_ATTRIBUTES,
+    HAIR_COLOURS,
+    HAIR_SHAPES,
+    REGIONS,
+    target_regions,
+)
 from maskedit.blending import Blend, blend, blend_change, blend_pyramid, blend_redraw, blend_tint, feather
+from maskedit.edit import Edit
 from maskedit.errors import CheckpointError, FileError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.memory import keep_memory
 from maskedit.models.weights.bundled import load
@@ -48,6 +57,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ATTRIBUTE_REGIONS",
+    "FACE",
+    "GLOBAL_ATTRIBUTES",
     "HAIR_COLOURS",
     "HAIR_SHAPES",
     "REGIONS",
@@ -55,6 +66,7 @@ __all__ = [
     "Change",
     "CheckpointError",
     "Classifier",
+    "Edit",
     "Encoder",
     "FileError",
     "Generator",

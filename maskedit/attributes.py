@@ -1,7 +1,7 @@
 """The regions of a face, its attributes, and which attribute shows where (Table I of the paper).
 
 The tables are defaults for faces. Any parser may bring other regions and any classifier other attributes:
-name the region yourself (``Problem(..., target=["wheels"])``) and no table is asked.
+name the region yourself (``Edit("large_wheels", regions=["wheels"])``) and no table is asked.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,19 +44,27 @@ ATTRIBUTE_REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Table I: the fourteen attributes and the regions that they change."""
 
 
+FACE: tuple[str, ...] = ("skin", "mouth", "eyebrows", "eyes", "nose")
+"""The regions that make up the face."""
+
+GLOBAL_ATTRIBUTES: tuple[str, ...] = ("young", "male", "pale_skin")
+"""Attributes of the whole face (Section F of the paper): edits of them may change all of :data:`FACE`."""
+
+
 def target_regions(attributes: Iterable[str]) -> tuple[str, ...]:
     """The regions that editing these attributes may change, each once, in order of first need (Table I).
 
     Raises:
-        InputError: if an attribute is not in Table I.
+        InputError: if an attribute is neither in Table I nor one of the whole face.
     """
     found: dict[str, None] = {}
     for name in attributes:
-        if name not in ATTRIBUTE_REGIONS:
+        regions = FACE if name in GLOBAL_ATTRIBUTES else ATTRIBUTE_REGIONS.get(name)
+        if regions is None:
             raise InputError(
                 f"no region is known for the attribute {name!r}",
-                expected=f"one of {', '.join(ATTRIBUTE_REGIONS)}",
-                hint='Name its regions yourself: Problem(..., target=["hair"]).',
+                expected=f"one of {', '.join((*ATTRIBUTE_REGIONS, *GLOBAL_ATTRIBUTES))}",
+                hint='Name its regions yourself: Edit(..., regions=["hair"]).',
             )
-        found.update(dict.fromkeys(ATTRIBUTE_REGIONS[name]))
+        found.update(dict.fromkeys(regions))
     return tuple(found)

@@ -1,7 +1,6 @@
-"""What is to be edited: images, models, and which regions may change. Checked before any work."""
+"""What is to be edited: images, models, and the edit that is wished for. Checked before any work."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from maskedit.attributes import target_regions
+from maskedit.edit import Edit, Wish
 from maskedit.errors import InputError
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
 from maskedit.types import Image, Latent, NoiseMap
@@ -23,8 +22,8 @@ class Problem:
     Args:
         models: generator, and what the schedule needs beside it.
         image: aligned images ``[b, 3, R, R]`` in [0, 1], at the generator's resolution ``R``.
-        attributes: the attributes that will be edited; they name the target regions (Table I).
-        target: the regions that may change; by default those of ``attributes``.
+        edit: what is wished for, an :class:`~maskedit.edit.Edit` or a short form of one. It says which regions may
+            change; without it none is named.
         start: where the latent starts: ``"mean"`` (the paper), ``"encoder"``, or a latent
             ``[b, layers, dim]`` of your own.
 
@@ -34,34 +33,31 @@ class Problem:
 
     models: Models
     image: Image
-    attributes: Sequence[str] = ()
-    target: Sequence[str] | None = None
+    edit: Wish = ()
     start: Literal["mean", "encoder"] | Latent = "mean"
 
     def __post_init__(self) -> None:
         _check_models(self.models)
-        for field in ("attributes", "target"):
-            if isinstance(getattr(self, field), str):
-                raise InputError(f"{field} is one string", expected="a list of names", hint="Write [name].")
-        object.__setattr__(self, "attributes", tuple(self.attributes))
+        object.__setattr__(self, "edit", Edit.of(self.edit))
         _check_image(self.image, self.models.generator.resolution)
-        _check_names("attribute", self.attributes, self.models.classifier, "classifier")
-        regions = target_regions(self.attributes) if self.target is None else tuple(self.target)
-        object.__setattr__(self, "target", regions)
-        _check_names("region", regions, self.models.parser, "parser")
+        self.asked.check(self.models)
         self._check_start()
 
     def __repr__(self) -> str:
         start = self.start if isinstance(self.start, str) else "a given latent"
-        edits = ", ".join(self.attributes) or "nothing by name"
-        target = ", ".join(self.regions) or "no region"
         size = self.models.generator.resolution
-        return f"Problem({len(self.image)} x {size} px, editing {edits} in {target}, start {start})"
+        where = ", ".join(self.regions) or "no region"
+        return f"Problem({len(self.image)} x {size} px, {self.edit!r} in {where}, start {start})"
+
+    @property
+    def asked(self) -> Edit:
+        """The edit, whatever form it was given in."""
+        return Edit.of(self.edit)
 
     @property
     def regions(self) -> tuple[str, ...]:
         """The regions that may change."""
-        return tuple(self.target or ())
+        return self.asked.regions
 
     def start_latent(self) -> Latent:
         """The latent to start from ``[b, layers, dim]``, fresh, without gradient."""
@@ -87,7 +83,7 @@ class Problem:
 
         Of a model that is no ``nn.Module`` only its class is known.
         """
-        digest = hashlib.sha256(repr((self.attributes, self.target)).encode())
+        digest = hashlib.sha256(repr((self.edit, self.regions)).encode())
         latents = self.models.latents
         where = () if latents is None else (latents.mean, latents.components, latents.deviations)
         named = {} if latents is None else latents.directions
@@ -214,19 +210,6 @@ def _check_latent(name: str, latent: Tensor, generator: Generator, batch: int) -
         )
     if not bool(latent.isfinite().all()):
         raise InputError(f"{name} has values that are not finite")
-
-
-def _check_names(kind: str, names: Sequence[str], model: Parser | Classifier | None, role: str) -> None:
-    if not names:
-        return
-    if model is None:
-        raise InputError(f"{kind} {names[0]!r} needs a {role}", actual=f"models.{role} is None")
-    known = model.regions if role == "parser" else model.attributes  # type: ignore[union-attr]
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"the {role} has no {kind} {name!r}", expected=f"one of {', '.join(known)}", actual=repr(name)
-            )
 
 
 def _bytes(tensor: Shaped[Tensor, "..."]) -> bytes:

@@ -72,7 +72,7 @@ def test_overhead_runs() -> None:
 
 def test_the_objective_of_an_edit_is_the_papers_with_its_noise() -> None:
     """A stage that moves nothing, with random noise maps, has that total at its one step."""
-    problem = me.Problem(toys.models(), toys.pictures(2), attributes=["smiling"], start="encoder")
+    problem = me.Problem(toys.models(), toys.pictures(2), "smiling", start="encoder")
     terms = me.recipes.paper("smiling").stages[1].terms + me.white_noise()
     vary = [me.latent(lr=0.0), me.noise(lr=0.0)]
     still = me.Stage("still", 1, terms, vary=vary, on_enter=[me.RedrawNoise()])
@@ -105,7 +105,7 @@ def test_a_generator_drawn_in_another_way_takes_the_same_steps() -> None:
         return gpu.Flat(problem.models.generator)(latent, *noises)  # type: ignore[arg-type]
 
     models = me.Models(gpu.Prepared(problem.models.generator, synthesize), problem.models.parser)
-    other = me.Problem(models, problem.image, target=problem.regions, start=problem.start)
+    other = me.Problem(models, problem.image, problem.edit, start=problem.start)
     totals = [[step.total for step in islice(me.steps(p, workload.schedule("fit")), 3)] for p in (problem, other)]
     assert len(drawn) == 3
     torch.testing.assert_close(totals[0], totals[1])

@@ -23,10 +23,9 @@ from tests import toys
         ({"image": torch.rand(2, 3, 16, 16) * 2 - 1}, r"\(x \+ 1\) / 2"),
         ({"image": torch.full((2, 3, 16, 16), float("nan"))}, "not finite"),
         ({"image": "face.png"}, "not a picture.*str"),
-        ({"attributes": "smiling"}, "one string"),
-        ({"attributes": ["smirking"]}, "no attribute 'smirking'.*smiling"),
-        ({"attributes": ["pale_skin"]}, r"no region is known.*target="),
-        ({"target": ["hat"]}, "no region 'hat'"),
+        ({"edit": 3}, "no edit.*int"),
+        ({"edit": "smirking"}, "no attribute 'smirking'.*smiling"),
+        ({"edit": me.Edit(regions=["hat"])}, "no region 'hat'"),
         ({"start": torch.zeros(3, 4)}, r"w\[None\]"),
         ({"start": torch.zeros(3, 3, 4)}, r"\[2, 3, 4\]"),
         ({"start": torch.full((2, 3, 4), float("inf"))}, "not finite"),
@@ -41,26 +40,26 @@ from tests import toys
     ],
 )  # fmt: skip
 def test_a_problem_is_checked_when_it_is_made(changes, says):
-    arguments = {"models": toys.models, "image": toys.pictures(2), "attributes": ["smiling"]} | changes
+    arguments = {"models": toys.models, "image": toys.pictures(2), "edit": ["smiling"]} | changes
     with pytest.raises(me.InputError, match=says):
         me.Problem(arguments.pop("models")(), **arguments)
 
 
 def test_a_problem_knows_its_target_regions():
-    assert me.Problem(toys.models(), toys.pictures(1), attributes=["smiling", "wearing_lipstick"]).regions == ("mouth",)
-    assert me.Problem(toys.models(), toys.pictures(1), attributes=["pale_skin"], target=["skin"]).regions == ("skin",)
+    assert me.Problem(toys.models(), toys.pictures(1), ["smiling", "wearing_lipstick"]).regions == ("mouth",)
+    assert me.Problem(toys.models(), toys.pictures(1), me.Edit("pale_skin", regions=["skin"])).regions == ("skin",)
 
 
 def test_the_fingerprint_is_of_everything_that_decides_a_run():
-    this = me.Problem(toys.models(), toys.pictures(1), attributes=["smiling"])
+    this = me.Problem(toys.models(), toys.pictures(1), "smiling")
     assert this.fingerprint == replace(this).fingerprint
     others = [
         replace(this, image=this.image.clone().mul_(0.999)),
         replace(this, start="encoder"),
         replace(this, start=this.start_latent()),
-        replace(this, attributes=["wearing_lipstick"]),
-        replace(this, target=["skin"]),
-        replace(this, models=toys.models(classifier=None), attributes=(), target=["mouth"]),
+        replace(this, edit="wearing_lipstick"),
+        replace(this, edit=me.Edit("smiling", regions=["skin"])),
+        replace(this, models=toys.models(classifier=None), edit=me.Edit(regions=["mouth"])),
     ]
     assert len({this.fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)
 
@@ -72,7 +71,7 @@ def test_networks_that_count_their_batches_have_a_fingerprint_too():
             toys.ToyParser.__init__(self)
 
     counted = Counted()
-    this = me.Problem(toys.models(parser=counted), toys.pictures(1), attributes=["smiling"])
+    this = me.Problem(toys.models(parser=counted), toys.pictures(1), "smiling")
     before = this.fingerprint
     counted.num_batches_tracked += 1
     assert replace(this).fingerprint != before

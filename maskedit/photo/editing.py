@@ -99,7 +99,7 @@ def edit_photo(
     alignment = align(landmarks, (photo.shape[2], photo.shape[3]))
     square = crop(photo, alignment, models.generator.resolution)
     found = time.perf_counter()
-    problem = Problem(models, square, attributes=names, start=start)  # type: ignore[arg-type]
+    problem = Problem(models, square, wanted, start=start)  # type: ignore[arg-type]
     result = solve(problem, schedule, seeds=[seed], watch=watch)
     ran = time.perf_counter()
     edited = _paste(photo, alignment, square, schedule, result)

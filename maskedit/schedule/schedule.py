@@ -11,6 +11,7 @@ from torch import Tensor
 from maskedit.blending import Blend
 from maskedit.errors import InputError
 from maskedit.problem import Problem
+from maskedit.schedule.effect import check_effect
 from maskedit.schedule.events import Event, event_regions
 from maskedit.schedule.variables import LatentVariable, NoiseVariable, Unchanged, Variable
 from maskedit.terms import Objective, Reads, Term, show_rate
@@ -232,6 +233,7 @@ class Schedule:
         if self._blend is not None:
             needed = _blend_regions(self._blend, problem)
             _has_all("the blend", "region", needed, "parser", regions)
+            check_effect({stage.name: stage.terms for stage in self._stages}, self._blend, problem)
 
     def _check_blended(self, where: str, stage: Stage) -> None:
         """A term that looks at the blended picture needs one that can be made by then."""
@@ -266,7 +268,7 @@ def _blend_regions(blend: Blend | None, problem: Problem) -> tuple[str, ...]:
     return () if blend is None else blend.preserve + problem.regions
 
 
-_NAME_TARGET = "Name attributes or target regions: Problem(..., target=['hair'])."
+_NAME_TARGET = "Say what is to be edited, such as Problem(models, image, 'smiling'), or Edit(regions=['hair'])."
 
 
 def _variables(where: str, vary: object) -> tuple[Variable, ...]:

@@ -35,6 +35,8 @@ class Term(nn.Module):
         needs: what else must be there: ``"latents"`` (a distribution), ``"noise"`` (noise maps), ``"blend"`` (the
             schedule's, for ``view.blended``).
         weight: a number, or a function of the step in its stage.
+        changes: the attributes or regions that it is there to change; a run whose blend would leave all of them as
+            they were is refused.
         about: what printing the term says that it is about; by default its regions and attributes.
 
     Raises:
@@ -51,6 +53,7 @@ class Term(nn.Module):
         attributes: Iterable[str] = (),
         needs: Iterable[str] = (),
         weight: Rate = 1.0,
+        changes: Iterable[str] = (),
         about: str = "",
     ) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class Term(nn.Module):
             )
         self.name, self.loss, self.weight = name, loss, weight
         self.reads = reads
-        self.needs = tuple(needs)
+        self.needs, self.changes = tuple(needs), tuple(changes)
         self.asks = Reads(tuple(dict.fromkeys(regions)), tuple(dict.fromkeys(attributes)))
         self.about = about or " + ".join(self.asks.regions + self.asks.attributes)
 
@@ -109,6 +112,7 @@ class Term(nn.Module):
             attributes=asks.attributes,
             needs=self.needs,
             weight=weight,
+            changes=self.changes,
             about=self.about,
         )
 

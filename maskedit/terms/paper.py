@@ -111,6 +111,7 @@ def attribute(
         reads=reads,
         attributes=wanted + held,
         needs=["blend"] if seen_in == "blended" else [],
+        changes=wanted,
         about=", ".join(about),
     )
 
@@ -149,6 +150,7 @@ def region_size(*regions: str, scale: float | int) -> Term:
         ComponentSizeKL(scale=scale),
         reads=lambda v: (v.region(*regions), v.original.region(*regions)),
         regions=regions,
+        changes=regions,
     )
 
 

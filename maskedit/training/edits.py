@@ -75,7 +75,7 @@ class Fits:
     def problem(self, schedule: Schedule, rows: Sequence[int], attribute: str) -> tuple[Problem, Schedule]:
         """The edit of these photos from there."""
         codes, edit = self.latents(schedule, rows)
-        return Problem(self.models, self.photos[rows], attributes=[attribute], start=codes), edit
+        return Problem(self.models, self.photos[rows], attribute, start=codes), edit
 
 
 def figures(

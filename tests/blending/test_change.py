@@ -26,7 +26,7 @@ def test_the_change_is_counted_from_where_the_schedule_says(since):
         me.Stage("edit", 5, keep + me.attribute("smiling"), vary=me.latent(lr=0.05)),
         blend=me.Blend(kind="change", since=since),
     )
-    this = me.Problem(toys.models(), toys.pictures(2), attributes=["smiling"])
+    this = me.Problem(toys.models(), toys.pictures(2), "smiling")
     latents = [step.latent for step in me.steps(this, schedule)]
     result = me.run(this, schedule)
     begun = this.start_latent() if since is None else latents[4]

@@ -38,7 +38,7 @@ def test_the_blend_can_follow_the_generated_shape():
             me.Stage("edit", 10, me.region_size("mouth", scale=3.0), vary=me.latent(lr=0.3)),
             blend=me.Blend(preserve=(), target_from=target_from),
         )
-        return me.run(me.Problem(toys.models(), toys.pictures(1), attributes=["smiling"]), schedule).masks
+        return me.run(me.Problem(toys.models(), toys.pictures(1), "smiling"), schedule).masks
 
     before, after = masks("original"), masks("generated")
     torch.testing.assert_close(before["target"], after["target"])

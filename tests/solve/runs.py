@@ -31,7 +31,7 @@ def edit(**stage: object) -> me.Schedule:
 
 def problem(count: int = 2, **changes: object) -> me.Problem:
     trio = changes.pop("models", None) or toys.models()
-    return me.Problem(trio, toys.pictures(count), attributes=["smiling"], **changes)
+    return me.Problem(trio, toys.pictures(count), "smiling", **changes)
 
 
 def only(image: int, of: me.Problem) -> me.Problem:

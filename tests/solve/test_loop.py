@@ -22,7 +22,7 @@ def test_an_edit_changes_what_it_should_and_nothing_else():
         me.Stage("fit", 60, keep, vary=me.latent(lr=0.05)),
         me.Stage("edit", 80, keep + 0.1 * me.attribute("wearing_lipstick", target=0.0), vary=me.latent(lr=0.05)),
     )
-    this = me.Problem(toys.models(), toys.pictures(2), attributes=["wearing_lipstick"])
+    this = me.Problem(toys.models(), toys.pictures(2), "wearing_lipstick")
     result = me.run(this, schedule)
     classify = toys.ToyClassifier().classify
     before, after = (classify(x, ["wearing_lipstick"]).sigmoid() for x in (this.image, result.image))
@@ -87,7 +87,7 @@ def test_a_term_that_reads_only_the_latent_draws_no_picture():
 def test_starts(start):
     trio, image = toys.models(), toys.pictures(2)
     given_ = torch.randn(2, 3, 4, dtype=torch.float64)
-    this = me.Problem(trio, image, attributes=["smiling"], start=given_ if start == "given" else start)
+    this = me.Problem(trio, image, "smiling", start=given_ if start == "given" else start)
     step = next(iter(me.steps(this, me.Schedule(me.Stage("fit", 1, me.preserve("skin"), vary=me.latent(lr=0.0))))))
     expected = {"mean": trio.mean_latent.expand(2, 3, 4), "encoder": trio.encoder.encode(image), "given": given_}
     torch.testing.assert_close(step.latent, expected[start])

@@ -32,8 +32,8 @@ def test_watching_sees_every_step():
 
 
 def test_what_users_see_prints_in_a_line():
-    this = me.Problem(toys.models(), toys.pictures(2), attributes=["smiling"])
-    assert repr(this) == "Problem(2 x 16 px, editing smiling in mouth, start mean)"
+    this = me.Problem(toys.models(), toys.pictures(2), "smiling")
+    assert repr(this) == "Problem(2 x 16 px, Edit({'smiling': 1}) in mouth, start mean)"
     step = next(iter(me.steps(this, toys.plain())))
     assert "image=" not in repr(step)
     text = repr(step.result())

@@ -86,9 +86,7 @@ def test_the_released_recipe_is_the_released_program(generator, name):
         classifier=formula.fill_(LinearClassifier()).requires_grad_(False),
         mean_latent=theirs["latent_mean"].repeat(10, 1),
     )
-    steps = list(
-        me.steps(me.Problem(models, theirs["image"], attributes=[name]), me.Schedule(*stages, blend=schedule.blend))
-    )
+    steps = list(me.steps(me.Problem(models, theirs["image"], name), me.Schedule(*stages, blend=schedule.blend)))
     result = steps[-1].result()
 
     totals = torch.cat([step.total for step in steps]).double()

@@ -40,7 +40,7 @@ def test_models_that_answer_something_else_are_named(broken, says):
         method = {"parser": "parse", "classifier": "classify", "generator": "synthesize"}[role]
         setattr(model, method, wrap(getattr(model, method)))
     objective = me.preserve("skin") + me.attribute("smiling")
-    schedule = me.Schedule(me.Stage("fit", 1, objective, vary=me.latent()), blend=me.Blend(preserve=()))
+    schedule = me.Schedule(me.Stage("fit", 1, objective, vary=me.latent()), blend=None)
     with pytest.raises(me.RunError, match=says):
         list(me.steps(me.Problem(trio, toys.pictures(1)), schedule))
 

@@ -117,8 +117,8 @@ def test_fits_once_and_ends_as_the_whole_schedule_does(monkeypatch: pytest.Monke
     schedule = plausible("smiling", steps=(3, 3))
     fits = Fits(models, photos)
     codes, rest = fits.latents(schedule, [1, 0])
-    whole = run(Problem(models, photos, attributes=["smiling"], start="encoder"), schedule)
-    parted = run(Problem(models, photos[[1, 0]], attributes=["smiling"], start=codes), rest)
+    whole = run(Problem(models, photos, "smiling", start="encoder"), schedule)
+    parted = run(Problem(models, photos[[1, 0]], "smiling", start=codes), rest)
     torch.testing.assert_close(parted.image, whole.image[[1, 0]], atol=1e-4, rtol=0)
     monkeypatch.setattr(module, "run", None)  # no more fits
     again, _ = fits.latents(plausible("black_hair", steps=(3, 5)), [0])
