@@ -34,7 +34,7 @@ class ToyGenerator:
 
     def synthesize(self, latent: Tensor, noises: Sequence[Tensor]) -> Tensor:
         self.calls += 1
-        line = torch.linspace(-1, 1, self.resolution, dtype=latent.dtype)
+        line = torch.linspace(-1, 1, self.resolution, dtype=latent.dtype, device=latent.device)
         y, x = torch.meshgrid(line, line, indexing="ij")
         colours = latent[:, :, :3].sigmoid()[..., None, None]  # b 3 layers -> b layers 3 1 1
         height = 0.3 + 0.1 * latent[:, 2, 3, None, None, None]
@@ -109,13 +109,15 @@ def models(**changes: object) -> me.Models:
     return me.Models(**(parts | changes))
 
 
-def pictures(count: int = 2, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+def pictures(
+    count: int = 2, seed: int = 0, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
+) -> Tensor:
     """Pictures that the generator could have made, each of other colours and another mouth."""
     generator = torch.Generator().manual_seed(seed)
     trio = models()
     assert trio.mean_latent is not None
     moved = trio.mean_latent + 0.4 * torch.randn(count, 3, 4, generator=generator, dtype=torch.float64)
-    return trio.generator.synthesize(moved, []).clamp(0, 1).to(dtype)
+    return trio.generator.synthesize(moved, []).clamp(0, 1).to(device, dtype)
 
 
 def calls(trio: me.Models) -> Counter[str]:
@@ -126,7 +128,7 @@ def calls(trio: me.Models) -> Counter[str]:
     )
 
 
-def view(count: int = 2) -> View:
+def view(count: int = 2, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> View:
     """What a step near the mean latent shows, beside pictures of which every region and attribute is read."""
     trio = models()
     assert trio.mean_latent is not None
@@ -134,11 +136,20 @@ def view(count: int = 2) -> View:
     g = torch.Generator().manual_seed(2)
     latent = trio.mean_latent + 0.3 * torch.randn(count, 3, 4, generator=g, dtype=torch.float64)
     noises = [torch.randn(count, 1, *s, generator=g, dtype=torch.float64) for s in trio.generator.noise_shapes]
-    original = see_original(trio, reads, pictures(count))
-    grown = torch.zeros(count, 1, 16, 16, dtype=torch.float64)
+    latent, *noises = (t.to(device, dtype) for t in (latent, *noises))
+    original = see_original(trio, reads, pictures(count, dtype=dtype, device=device))
+    grown = torch.zeros_like(original.image[:, :1])
     return View(
         models=trio, reads=reads, latent=latent, noises=noises, original=original, start=Start(latent), grown=grown
     )
+
+
+def problem(
+    count: int = 2, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu", **changes: object
+) -> me.Problem:
+    """Pictures to smile in."""
+    trio = changes.pop("models", None) or models()
+    return me.Problem(trio, pictures(count, dtype=dtype, device=device), **{"attributes": ["smiling"], **changes})
 
 
 def without(**parts: object) -> me.Problem:

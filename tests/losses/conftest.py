@@ -11,6 +11,6 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="package")
-def reference() -> dict[str, Tensor]:
+def reference(device: torch.device) -> dict[str, Tensor]:
     with np.load(DATA / "losses.npz") as file:
-        return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
+        return {name: torch.from_numpy(np.asarray(file[name])).to(device) for name in file.files}

@@ -6,8 +6,8 @@ from maskedit import losses
 from tests.losses.cases import check_released, pictures
 
 
-def test_gradcheck_through_the_relaxed_mask():
-    generated, original, preserve, target = pictures()
+def test_gradcheck_through_the_relaxed_mask(float64, device):
+    generated, original, preserve, target = pictures(dtype=float64, device=device)
     loss = losses.RelaxedMaskedMSE(through_mask=True)
     assert torch.autograd.gradcheck(lambda t: loss(generated, original, preserve, t), (target.requires_grad_(),))
 

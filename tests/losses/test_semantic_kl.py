@@ -12,21 +12,21 @@ from tests.losses.cases import check_released
 
 
 @given(st.integers(0, 2**16), st.floats(0, 1), st.floats(0, 0.5))
-def test_semantic_divergence_is_never_negative_and_zero_at_its_target(seed, label, smoothing):
-    logits = 8 * torch.randn(2, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def test_semantic_divergence_is_never_negative_and_zero_at_its_target(float64, device, seed, label, smoothing):
+    logits = 8 * torch.randn(2, 3, generator=torch.Generator().manual_seed(seed), dtype=float64).to(device)
     labels = torch.full_like(logits, label)
     assert (functional.semantic_kl(logits, labels, smoothing=smoothing) >= -1e-12).all()
     wanted = labels * (1 - 2 * smoothing) + smoothing
     at_target = functional.semantic_kl(wanted.clamp(1e-12, 1 - 1e-12).logit(), labels, smoothing=smoothing)
-    torch.testing.assert_close(at_target, torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-9)
+    torch.testing.assert_close(at_target, torch.zeros_like(at_target), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("extreme", [-200.0, 200.0])
 @pytest.mark.parametrize("label", [0.0, 1.0, 0.3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.05])
-def test_extreme_logits_are_finite_with_the_right_gradient(extreme, label, smoothing):
-    logits = torch.full((1, 1), extreme, requires_grad=True)
-    value = functional.semantic_kl(logits, torch.full((1, 1), label), smoothing=smoothing)
+def test_extreme_logits_are_finite_with_the_right_gradient(whole, device, extreme, label, smoothing):
+    logits = torch.full((1, 1), extreme, requires_grad=True, dtype=whole, device=device)
+    value = functional.semantic_kl(logits, torch.full_like(logits, label), smoothing=smoothing)
     value.sum().backward()
     wanted = label * (1 - 2 * smoothing) + smoothing
     entropy = -sum(p * np.log(p) for p in (wanted, 1 - wanted) if p > 0)

@@ -7,34 +7,33 @@ from hypothesis import strategies as st
 from torch import nn
 
 import maskedit as me
-from tests import toys
 from tests.terms.cases import TERMS
 
 
 @given(st.permutations(range(len(TERMS))))
-def test_the_order_of_terms_does_not_matter(order):
-    this = toys.view()
+def test_the_order_of_terms_does_not_matter(view, close, order):
+    this = view()
     plain, mixed = (me.Objective([TERMS[i] for i in o]) for o in (range(len(TERMS)), order))
-    torch.testing.assert_close(plain(this).total, mixed(this).total)
+    close(plain(this).total, mixed(this).total)
     assert set(plain(this).raw) == set(mixed(this).raw)
 
 
 @given(st.floats(0, 10), st.floats(0, 10))
-def test_totals_are_linear_in_the_weights(a, b):
-    this, one, two = toys.view(), TERMS[0], TERMS[1]
+def test_totals_are_linear_in_the_weights(view, close, a, b):
+    this, one, two = view(), TERMS[0], TERMS[1]
     total = (a * one + b * two)(this).total
-    torch.testing.assert_close(total, a * one(this) + b * two(this))
-    torch.testing.assert_close((2 * (a * one + b * two))(this).total, 2 * total)
+    close(total, a * one(this) + b * two(this))
+    close((2 * (a * one + b * two))(this).total, 2 * total)
 
 
 @given(st.lists(st.sampled_from([2.0, 0.5, lambda step: step + 1.0]), min_size=1, max_size=3), st.integers(0, 5))
-def test_weights_multiply_whether_numbers_or_functions(factors, step):
+def test_weights_multiply_whether_numbers_or_functions(view, close, factors, step):
     term, expected = me.preserve("skin"), 1.0
     for factor in factors:
         term = factor * term
         expected *= factor(step) if callable(factor) else factor
-    this = toys.view()
-    torch.testing.assert_close(me.Objective([term])(this, step).total, expected * TERMS[0](this))
+    this = view()
+    close(me.Objective([term])(this, step).total, expected * TERMS[0](this))
 
 
 def test_adding_mixes_terms_and_objectives():

@@ -4,48 +4,47 @@ import pytest
 import torch
 
 import maskedit as me
-from tests import toys
 from tests.terms.cases import TERMS
 
 
-def test_terms_compute_what_they_say():
-    this = toys.view()
+def test_terms_compute_what_they_say(view, close):
+    this = view()
     original = this.original
     values = {term.name: term(this) for term in TERMS}
     functional = me.functional
     expected = {
         "preserve": functional.masked_mse(this.image, original.image, original.region("skin")),
-        "smiling": functional.semantic_kl(this.logits("smiling"), torch.ones(2, 1, dtype=torch.float64)),
+        "smiling": functional.semantic_kl(this.logits("smiling"), torch.ones_like(this.logits("smiling"))),
         "mouth_size": functional.component_size_kl(this.region("mouth"), original.region("mouth"), scale=1.5),
         "mouth_shape": functional.shape_loss(this.native_region("mouth"), original.native_region("mouth")),
         "white_noise": functional.noise_autocorrelation(this.noises),
-        "latent_prior": functional.latent_prior(this.latent, toys.models().latents),
+        "latent_prior": functional.latent_prior(this.latent, this.latents),
     }
     for name, value in expected.items():
-        torch.testing.assert_close(values[name], value)
+        close(values[name], value)
 
 
-def test_preserve_and_shape_give_way_where_the_target_has_grown():
-    this = toys.view()
-    this.grown = 0.6 * torch.rand(2, 1, 16, 16, dtype=torch.float64)
+def test_preserve_and_shape_give_way_where_the_target_has_grown(view, close):
+    this = view()
+    this.grown = 0.6 * torch.rand(2, 1, 16, 16).to(this.latent)
     skin, mouth = this.original.region("skin"), this.original.native_region("mouth")
     relaxed = me.functional.relaxed_masked_mse(this.image, this.original.image, skin, this.grown)
-    torch.testing.assert_close(me.preserve("skin")(this), relaxed)
+    close(me.preserve("skin")(this), relaxed)
     small = torch.nn.functional.avg_pool2d(this.grown, 2)
     grown = me.functional.shape_loss(this.native_region("mouth"), (mouth + small).clamp(0, 1))
-    torch.testing.assert_close(me.shape("mouth", grow=True)(this), grown)
-    torch.testing.assert_close(me.shape("mouth")(this), me.functional.shape_loss(this.native_region("mouth"), mouth))
+    close(me.shape("mouth", grow=True)(this), grown)
+    close(me.shape("mouth")(this), me.functional.shape_loss(this.native_region("mouth"), mouth))
 
 
-def test_held_attributes_pull_to_the_inputs_own_prediction():
-    this = toys.view()
+def test_held_attributes_pull_to_the_inputs_own_prediction(view, close):
+    this = view()
     held = me.attribute("smiling", hold=["wearing_lipstick"])(this)
     own = this.original.logits("wearing_lipstick").sigmoid()
     parts = [
         me.functional.semantic_kl(this.logits("smiling"), torch.ones_like(own)),
         me.functional.semantic_kl(this.logits("wearing_lipstick"), own, smoothing=0.0),
     ]
-    torch.testing.assert_close(held, sum(parts) / 2)
+    close(held, sum(parts) / 2)
 
 
 @pytest.mark.parametrize(
