@@ -3,7 +3,8 @@
 ``pytest --device cuda --dtype float64`` runs the tests of losses, terms, blending and solve there and so.
 """
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def close(dtype: torch.dtype) -> Callable[..., None]:
 def seed() -> None:
     """Each test draws the same numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C means KeyboardInterrupt, also where the suite runs in the background and it was ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -251,7 +251,7 @@ def arguments(room: str, module: str) -> list[str]:
     name = Path(module).stem
     files.sort(key=lambda file: (file.stem != f"test_{name}", "every" not in file.stem, file.name))
     plain = ["-o", "addopts=--import-mode=importlib --strict-markers", "-p", "no:cacheprovider", "--assert=plain"]
-    return [*map(str, files), "-x", "-q", "--no-header", "-k", SLOW, *plain]
+    return [*map(str, files), "-x", "-q", "--no-header", "--hypothesis-profile=mutation", "-k", SLOW, *plain]
 
 
 def passes(mutant: Mutant | None, room: str, module: str, limit: float) -> bool | None:
@@ -278,6 +278,22 @@ def passes(mutant: Mutant | None, room: str, module: str, limit: float) -> bool 
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
+
+
+def _prepare() -> None:
+    """Import what is heavy and the same for every child, and ask hypothesis for fewer examples and no smallest one."""
+    import importlib
+
+    import hypothesis
+    import torch
+
+    for name in ("kornia.filters", "kornia.geometry.transform", "safetensors.torch", "torch.distributed.tensor"):
+        importlib.import_module(name)  # torch.testing imports the last, for a second
+    torch.set_num_threads(1)
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile(
+        "mutation", derandomize=True, deadline=None, max_examples=25, phases=phases, database=None
+    )
 
 
 def digest(*paths: Path) -> str:
@@ -333,12 +349,7 @@ def main() -> None:
         if args.show:
             print(*chosen, f"{room}: {len(chosen)} changes", sep="\n")
             continue
-        import hypothesis  # noqa: F401  # heavy, and the same for every child
-        import numpy  # noqa: F401  # noqa: ICN001
-        import safetensors.torch  # noqa: F401
-        import torch
-
-        torch.set_num_threads(1)
+        _prepare()
         survivors = score(room, chosen, known)
         caught = len(chosen) - len(survivors)
         table[room] = {"tried": len(chosen), "caught": caught, "survivors": [str(mutant) for mutant in survivors]}

@@ -227,6 +227,7 @@ class Interrupting:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_a_run_keeps_what_there_is(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,6 +239,7 @@ def test_ctrl_c_in_a_run_keeps_what_there_is(
     assert facts["status"] in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_before_the_run_leaves_nothing(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import maskedit as me
 from tests.solve.runs import edit, problem, same
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_control_c_returns_what_there_is_after_the_step_under_way(tmp_path):
     def watch(step: me.Step) -> None:
         if step.index == 6:
