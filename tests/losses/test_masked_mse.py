@@ -76,3 +76,30 @@ def test_released_values_and_gradients(reference):
 def test_wrong_shapes_and_types_get_a_sentence(call, says):
     with pytest.raises(InputError, match=says):
         call()
+
+
+@pytest.mark.parametrize("how", [losses.MaskedMSE(), functional.masked_mse])
+def test_all_pixels_divide_by_default(how, dtype, device, close):
+    generated, original, mask, _ = pictures(dtype=dtype, device=device)
+    close(how(generated, original, mask), functional.masked_mse(generated, original, mask, normalize="image"))
+
+
+@pytest.mark.unhooked
+def test_an_unknown_normalisation_is_refused():
+    generated, original, mask, _ = pictures()
+    with pytest.raises(InputError, match="'image' or 'mask'.*'area'"):
+        losses.MaskedMSE(normalize="area")
+    with pytest.raises(InputError, match="'image' or 'mask'.*'area'"):
+        functional.masked_mse(generated, original, mask, normalize="area")
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize("which", range(3))
+def test_every_input_is_checked(which):
+    inputs = list(pictures()[:3])
+    inputs[which] = inputs[which].long()
+    with pytest.raises(InputError, match=f"{('generated', 'original', 'mask')[which]} is not a floating tensor"):
+        losses.MaskedMSE()(*inputs)
+    inputs[which] = torch.rand(2, 2, 8, 8)
+    with pytest.raises(InputError, match=("generated", "original", "mask")[which]):
+        losses.MaskedMSE()(*inputs)

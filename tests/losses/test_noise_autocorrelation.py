@@ -48,3 +48,31 @@ def test_autocorrelation_of_known_maps():
 def test_wrong_shapes_and_types_get_a_sentence(call, says):
     with pytest.raises(InputError, match=says):
         call()
+
+
+def test_levels_are_halved_while_larger_than_eight_pixels(float64, device):
+    g = torch.Generator().manual_seed(0)
+    noise = torch.randn(2, 1, 32, 32, generator=g, dtype=float64).to(device)
+    expected = torch.zeros(2, dtype=float64, device=device)
+    for factor in (1, 2, 4):
+        level = torch.nn.functional.avg_pool2d(noise, factor)
+        for dim in (2, 3):
+            expected += (level * level.roll(1, dims=dim)).mean(dim=(1, 2, 3)).square()
+    torch.testing.assert_close(functional.noise_autocorrelation([noise]), expected)
+    small = noise[..., :4, :4]
+    both = functional.noise_autocorrelation([noise, small])
+    torch.testing.assert_close(both, expected + functional.noise_autocorrelation([small]))
+
+
+@pytest.mark.parametrize("side", [1, 4, 5, 7, 8, 12, 16, 20])
+def test_small_maps_and_those_that_halve_can_be_used(side):
+    assert functional.noise_autocorrelation([torch.rand(1, 1, side, side)]).shape == (1,)
+
+
+@pytest.mark.unhooked
+@pytest.mark.parametrize("shape", [(1, 1, 9, 9), (1, 1, 34, 34), (1, 2, 8, 8), (1, 8, 8), (1, 1, 1, 8, 8)])
+def test_maps_that_do_not_halve_or_have_channels_are_refused(shape):
+    with pytest.raises(InputError, match="noise map 0 cannot be"):
+        functional.noise_autocorrelation([torch.rand(shape)])
+    with pytest.raises(InputError, match="noise map 0 is not a floating"):
+        functional.noise_autocorrelation([torch.ones(1, 1, 8, 8, dtype=torch.long)])

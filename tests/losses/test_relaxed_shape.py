@@ -1,10 +1,12 @@
 """Eq. 8: keep a region covered, and let it grow."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maskedit import functional, losses
+from maskedit.errors import InputError
 from tests.losses.cases import check_released, pictures
 
 
@@ -34,3 +36,29 @@ def test_relaxed_masks_stay_in_range_and_cover(whole, device, seed):
 def test_released_values_and_gradients(reference):
     r = reference
     check_released(r, "relaxed_shape", "target_generated", lambda x: losses.RelaxedShapeLoss()(x, r["target_image"]))
+
+
+def test_the_wanted_region_is_the_original_and_what_it_has_grown_to(dtype, device, close):
+    _, _, original, generated = pictures(dtype=dtype, device=device)
+    close(functional.relax_target(original, generated), (original + generated).clamp(0, 1))
+    assert (functional.relax_target(original, torch.ones_like(original)) == 1).all()
+    expected = functional.shape_loss(generated, functional.relax_target(original, generated))
+    close(functional.relaxed_shape_loss(generated, original), expected)
+    close(losses.RelaxedShapeLoss()(generated, original), expected)
+
+
+@pytest.mark.parametrize("through_mask", [False, True])
+def test_gradient_goes_through_the_grown_mask_only_if_asked(through_mask, whole, device, close):
+    _, _, original, generated = pictures(dtype=whole, device=device)
+    original.requires_grad_()
+    for how in (losses.RelaxedShapeLoss(through_mask=through_mask), functional.relaxed_shape_loss):
+        options = {"through_mask": through_mask} if how is functional.relaxed_shape_loss else {}
+        assert how(generated, original, **options).requires_grad is through_mask
+    assert not functional.relaxed_shape_loss(generated, original).requires_grad
+
+
+@pytest.mark.unhooked
+def test_masks_of_other_sizes_are_refused():
+    _, _, original, _ = pictures()
+    with pytest.raises(InputError, match="mask that fits"):
+        functional.relax_target(original, original[..., :4])

@@ -1,5 +1,7 @@
 """Eq. 3: attributes to their labels."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -58,3 +60,38 @@ def test_wrong_shapes_and_types_get_a_sentence(call, says):
 def test_impossible_smoothing_is_refused(smoothing):
     with pytest.raises(InputError, match="expected"):
         losses.SemanticKL(smoothing=smoothing)
+
+
+def test_by_hand():
+    logits, labels = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
+
+    def divergence(wanted: float, seen: float) -> float:
+        return wanted * math.log(wanted / seen) + (1 - wanted) * math.log((1 - wanted) / (1 - seen))
+
+    for smoothing, one in ((0.05, 0.95), (0.2, 0.8)):
+        expected = (divergence(one, 0.5) + divergence(1 - one, 1 / (1 + math.exp(-2)))) / 2
+        assert functional.semantic_kl(logits, labels, smoothing=smoothing).item() == pytest.approx(expected, rel=1e-5)
+        assert losses.SemanticKL(smoothing=smoothing)(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+        if smoothing == 0.05:
+            assert functional.semantic_kl(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+            assert losses.SemanticKL()(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_attribute_has_its_own_smoothing(dtype, device, close):
+    logits = torch.tensor([[0.5, -1.0], [2.0, 0.0]]).to(device, dtype)
+    labels = torch.tensor([[1.0, 0.0], [0.0, 0.3]]).to(logits)
+    parts = [
+        functional.semantic_kl(logits[:, [i]], labels[:, [i]], smoothing=smoothing)
+        for i, smoothing in enumerate((0.0, 0.5))
+    ]
+    close(losses.SemanticKL(smoothing=[0.0, 0.5]).to(device)(logits, labels), sum(parts) / 2)
+
+
+@pytest.mark.unhooked
+def test_labels_are_floating_numbers_of_the_same_shape():
+    with pytest.raises(InputError, match="labels is not a floating tensor"):
+        losses.SemanticKL()(torch.rand(2, 3), torch.ones(2, 3, dtype=torch.long))
+    with pytest.raises(InputError, match="both"):
+        losses.SemanticKL()(torch.rand(2, 3, 1), torch.rand(2, 3, 1))
+    with pytest.raises(InputError, match="smoothing"):
+        losses.SemanticKL(smoothing=[[0.1, 0.2]])

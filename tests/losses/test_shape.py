@@ -23,3 +23,9 @@ def test_released_values_and_gradients(reference):
 def test_wrong_shapes_and_types_get_a_sentence(call, says):
     with pytest.raises(InputError, match=says):
         call()
+
+
+def test_by_hand():
+    generated = torch.tensor([0.0, 1.0, 0.5, 0.25]).view(1, 1, 2, 2)
+    assert losses.ShapeLoss()(generated, torch.zeros(1, 1, 2, 2)).item() == pytest.approx((1 + 0.25 + 0.0625) / 4)
+    assert losses.ShapeLoss()(generated, generated).item() == 0
