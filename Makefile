@@ -9,7 +9,7 @@ OUT := edited
 # Threads sleep while they wait for one another. Spinning makes an edit four times as slow where cores are shared.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: edit test lint types layers tests unhooked docs figures clean
+.PHONY: edit test lint types layers tests unhooked mutation docs figures clean
 
 # One thread: pictures of 64 px are too small to share, and on a busy machine sharing them is far slower.
 edit: $(READY)
@@ -35,6 +35,10 @@ tests: $(READY)
 # The type-checking hook breaks torch.compile and meets bad input before our own checks do, so these run without it, in a process of their own.
 unhooked: $(READY)
 	$(BIN)/pytest -o addopts="--import-mode=importlib --strict-markers" -m unhooked tests
+
+# Beside the suite: changes the code in a thousand places, each of which must make a test fail. Hours; ROOMS=losses for one.
+mutation: $(READY)
+	$(BIN)/python tests/mutation.py $(ROOMS)
 
 # The site, in build/site; a link that leads nowhere is an error. The name silences a notice about the tool's next version.
 docs: $(READY)
