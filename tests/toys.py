@@ -149,7 +149,7 @@ def problem(
 ) -> me.Problem:
     """Pictures to smile in."""
     trio = changes.pop("models", None) or models()
-    return me.Problem(trio, pictures(count, dtype=dtype, device=device), **{"attributes": ["smiling"], **changes})
+    return me.Problem(trio, pictures(count, dtype=dtype, device=device), **{"edit": "smiling", **changes})
 
 
 def without(**parts: object) -> me.Problem:
