@@ -60,13 +60,15 @@ class Edit:
             if name in self._attributes:
                 raise InputError(f"{name!r} is both edited and held", expected="one or the other")
         self._smoothing = self._checked_smoothing(smoothing)
-        self._regions = None if regions is None else _names(regions, "to change")
-        for name in self._size if self._regions is not None else ():
-            if name not in self._regions:
-                raise InputError(
-                    f"{name!r} is to have another size but may not change",
-                    expected=f"one of the regions {', '.join(self._regions)}",
-                )
+        self._regions: tuple[str, ...] | None = None
+        if regions is not None:
+            self._regions = _names(regions, "to change")
+            for name in self._size:
+                if name not in self._regions:
+                    raise InputError(
+                        f"{name!r} is to have another size but may not change",
+                        expected=f"one of the regions {', '.join(self._regions)}",
+                    )
 
     @staticmethod
     def of(wish: "Wish") -> "Edit":
