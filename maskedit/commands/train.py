@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,6 +82,7 @@ def plot(folder: Path) -> Path:
 
     Raises:
         InputError: if the folder has no log.
+        CheckpointError: if it is damaged.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -90,8 +90,9 @@ def plot(folder: Path) -> Path:
     except ImportError as error:
         raise InputError("curves need matplotlib", hint="pip install 'maskedit[plots]'.") from error
 
-    log = folder / "log.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    from maskedit.training.loop import read_log
+
+    lines = read_log(folder / "log.jsonl")
     if not lines:
         raise InputError(f"{folder} has no log to plot", expected="log.jsonl, as a training writes it")
     names = [name for name in lines[-1] if name not in ("step", "seconds")]

@@ -1,6 +1,7 @@
 """CIE Lab, to measure colours as people see them, and dyeing of a region in it."""
 
 import torch
+from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,7 +12,7 @@ TO_XYZ = ((0.4339, 0.3762, 0.1899), (0.2126, 0.7152, 0.0722), (0.0178, 0.1094, 0
 def lab(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """CIE Lab of sRGB in [0, 1]."""
     linear = torch.where(images <= 0.04045, images / 12.92, ((images + 0.055) / 1.055) ** 2.4)
-    xyz = torch.einsum("ij,bjhw->bihw", linear.new_tensor(TO_XYZ), linear)
+    xyz = einsum(linear.new_tensor(TO_XYZ), linear, "i j, b j h w -> b i h w")
     f = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)
     return torch.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
 
@@ -21,7 +22,7 @@ def rgb(colours: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     y = (colours[:, 0] + 16) / 116
     f = torch.stack([y + colours[:, 1] / 500, y, y - colours[:, 2] / 200], 1)
     xyz = torch.where(f > 0.2069, f**3, (f - 16 / 116) / 7.787)
-    linear = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(xyz.new_tensor(TO_XYZ)), xyz).clamp(0, 1)
+    linear = einsum(torch.linalg.inv(xyz.new_tensor(TO_XYZ)), xyz, "i j, b j h w -> b i h w").clamp(0, 1)
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
 
 
@@ -42,5 +43,5 @@ def dye(
     colours = lab(images)
     contrast = ((after[:, :1] + 10) / (before[:, :1] + 10)).clamp(0.3, 2.0).sqrt()
     scale = torch.cat([contrast, torch.ones_like(before[:, 1:])], 1)
-    before, after, scale = (x[:, :, None, None] for x in (before, after, scale))
+    before, after, scale = (rearrange(x, "b c -> b c 1 1") for x in (before, after, scale))
     return rgb(colours + region * (after + (colours - before) * scale - colours))

@@ -5,27 +5,27 @@ is done: the bundled one, or that of ``--generator FILE``, a StyleGAN2 checkpoin
 """
 
 import argparse
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.models.files.stylegan2_files import load_generator
 from maskedit.models.networks.portraits import PortraitEncoder
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.models.weights.bundled import load
-from maskedit.training.augment import crop, placement, recolour, uniform
+from maskedit.training.augment import random_affine, recolour, warp_affine
 from maskedit.training.faces import balanced, load_faces
-from maskedit.training.generator import psnr, pyramid_distance, reconstruct, sheet
-from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
-from maskedit.training.protocol import Protocol, number, read_options
+from maskedit.training.loop import Training, half_precision, linear_decay, train
+from maskedit.training.options import Hyperparameters, number, read_options
+from maskedit.training.reconstruction import pyramid_distance, report_reconstruction
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderProtocol(Protocol):
+class EncoderHyperparameters(Hyperparameters):
     """The numbers of this training."""
 
     batch: int = number(16, "pictures a step")
@@ -35,64 +35,58 @@ class EncoderProtocol(Protocol):
     prior: float = number(3e-4, "weight of the mean square of the latents' deviation from the generator's mean")
 
 
-PRESETS = {"bundled": EncoderProtocol()}
+PRESETS = {"bundled": EncoderHyperparameters()}
+
+
+def training(hyper: EncoderHyperparameters, options: argparse.Namespace) -> Training:
+    """Networks, data, loss, optimiser, and what is reported."""
+    device = options.device
+    generator, mean = generator_and_mean(options.generator)
+    generator, mean = generator.to(device), mean.to(device)
+    generator.freeze()
+    size, (layers, dim) = generator.resolution, generator.latent_shape
+
+    faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
+    images = faces.resized(min(2 * size, faces.images.shape[-1]))
+    test = (held_out.resized(size).float() / 255).to(device)
+
+    torch.manual_seed(hyper.seed)
+    net = PortraitEncoder(layers=layers, dim=dim, components=min(hyper.components, 2 * len(faces)))
+    net.look_at(faces.resized(net.size).float() / 255)
+    with torch.no_grad():
+        net.expand.bias.copy_(mean.flatten())
+
+    def loss(i: int, rng: torch.Generator) -> dict[str, Tensor]:
+        place = random_affine(hyper.batch, rng, shift=0.015, zoom=(-0.05, 0.03), degrees=3.0)
+        photos = images[balanced(faces, 0.5, hyper.batch, rng)].float() / 255
+        photos = F.interpolate(warp_affine(photos, place, images.shape[-1]), size=size, mode="area")
+        photos = recolour(photos, rng, 0.2).to(device)
+        latent = net.encode(photos)
+        with half_precision(device):
+            drawn = generator.synthesize(latent).float()
+        distance = pyramid_distance(drawn, photos, torch.ones_like(photos[:, :1]))
+        return {"loss": distance + hyper.prior * (latent - mean).square().mean(), "distance": distance}
+
+    def report(ema: nn.Module, done: int) -> None:
+        assert isinstance(ema, PortraitEncoder)
+        report_reconstruction(generator, ema, test, options.out / "sheet.png", done)
+
+    return Training(
+        network=net,
+        optimizer=torch.optim.Adam(net.parameters(), hyper.rate),
+        rate=lambda i: linear_decay(i, hyper.steps, final=0.5),
+        loss=loss,
+        steps=hyper.steps,
+        report=report,
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--generator", type=Path, help="a StyleGAN2 checkpoint, instead of the bundled generator")
 
-    protocol, options = read_options(__doc__, PRESETS, arguments, labels=False, more=more)
-    device = options.device
-    generator, mean = generator_and_mean(options.generator)
-    generator, mean = generator.to(device), mean.to(device)
-    generator.freeze()
-    torch.manual_seed(protocol.seed)
-    faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
-    size = generator.resolution
-    images = faces.resized(min(2 * size, faces.images.shape[-1]))
-    test = (held_out.resized(size).float() / 255).to(device)
-    layers, dim = generator.latent_shape
-    net = PortraitEncoder(layers=layers, dim=dim, components=min(protocol.components, 2 * len(faces)))
-    net.look_at(faces.resized(net.size).float() / 255)
-    net.to(device)
-    with torch.no_grad():
-        net.expand.bias.copy_(mean.flatten())
-    average = deepcopy(net)
-    adam = torch.optim.Adam(net.parameters(), protocol.rate)
-
-    def step(i: int) -> dict[str, Tensor]:
-        random = draws(protocol.seed, i)
-        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.5))
-        b = protocol.batch
-        place = placement(
-            0.5 + uniform(-0.015, 0.015, b, 2, random=random),
-            uniform(-0.05, 0.03, b, random=random).exp(),
-            uniform(-3.0, 3.0, b, random=random),
-            (torch.rand(b, generator=random) < 0.5).float(),
-        )
-        photos = crop(images[balanced(faces, 0.5, b, random)].float() / 255, place, images.shape[-1])
-        photos = recolour(torch.nn.functional.interpolate(photos, size=size, mode="area"), random, 0.2).to(device)
-        latent = net.encode(photos)
-        with half_precision(device):
-            drawn = generator.synthesize(latent).float()
-        distance = pyramid_distance(drawn, photos, torch.ones_like(photos[:, :1]))
-        loss = distance + protocol.prior * (latent - mean).square().mean()
-        adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        adam.step()
-        follow(average, net, protocol.average, i)
-        return {"distance": distance.detach()}
-
-    def report(done: int) -> None:
-        again = reconstruct(generator, average, test)
-        print(f"held-out PSNR after {done}: {psnr(again, test).mean():.2f} dB", flush=True)
-        chosen = range(0, len(test), max(len(test) // 12, 1))
-        sheet(options.out / "sheet.png", test[chosen].cpu(), again[chosen].cpu())
-
-    kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
+    hyper, options = read_options(__doc__, PRESETS, arguments, labels=False, more=more)
+    train(training(hyper, options), hyper, out=options.out, every=options.every, device=options.device)
 
 
 def generator_and_mean(path: Path | None) -> tuple[StyleGAN2, Float[Tensor, "layers dim"]]:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
@@ -47,6 +48,15 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def only(self, rows: Sequence[int]) -> "Faces":
+        """These of the photos."""
+        return Faces(
+            names=tuple(self.names[row] for row in rows),
+            images=self.images[list(rows)],
+            landmarks=self.landmarks[list(rows)],
+            synthetic=tuple(self.synthetic[row] for row in rows),
+        )
 
     def resized(self, size: int) -> UInt8[Tensor, "n 3 size size"]:
         """The photos at ``size`` pixels, averaged over areas."""
@@ -131,7 +141,7 @@ def load_faces(folder: Path, split: str, half: Literal["a", "b"] | None = None) 
         path = folder / "aligned" / table[i]["file"]
         try:
             with Image.open(path) as photo:
-                photos.append(torch.from_numpy(np.array(photo.convert("RGB"))).permute(2, 0, 1))
+                photos.append(rearrange(torch.from_numpy(np.array(photo.convert("RGB"))), "h w c -> c h w"))
         except OSError as error:
             raise InputError(f"{path} cannot be read as a photo: {error.strerror or error}") from error
         if photos[-1].shape != (3, *photos[0].shape[-1:] * 2):
@@ -149,10 +159,10 @@ def load_faces(folder: Path, split: str, half: Literal["a", "b"] | None = None) 
     )
 
 
-def balanced(faces: Faces, share: float, count: int, random: torch.Generator) -> Int64[Tensor, " count"]:
+def balanced(faces: Faces, share: float, count: int, rng: torch.Generator) -> Int64[Tensor, " count"]:
     """``count`` rows drawn with replacement, ``share`` of them (on average) of synthetic people."""
     synthetic = torch.tensor(faces.synthetic)
     weights = torch.where(
         synthetic, share / synthetic.sum().clamp(min=1), (1 - share) / (~synthetic).sum().clamp(min=1)
     )
-    return torch.multinomial(weights, count, replacement=True, generator=random)
+    return torch.multinomial(weights, count, replacement=True, generator=rng)

@@ -5,13 +5,16 @@ optimised against it: it says whether an edit worked.
 """
 
 from maskedit.models.networks.portraits import PortraitJudge
-from maskedit.training.classifier import TeachingProtocol, teach
+from maskedit.training.classifier import ClassifierHyperparameters, classifier_options, training
+from maskedit.training.loop import train
 
-PRESETS = {"bundled": TeachingProtocol(seed=1)}
+PRESETS = {"bundled": ClassifierHyperparameters(seed=1)}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    teach(PortraitJudge(), "b", __doc__, PRESETS, arguments)
+    hyper, options = classifier_options(__doc__, PRESETS, arguments)
+    what = training(PortraitJudge(), "b", hyper, options)
+    train(what, hyper, out=options.out, every=options.every, device=options.device)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Turn finished (or running) trainings into the bundled weights.
 
-``python -m maskedit.training.pack --faces FOLDER --runs RUNS --out maskedit/models/weights`` reads the averaged
-weights of ``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier``, ``RUNS/judge`` and ``RUNS/landmarks``.
+``python -m maskedit.training.pack --faces FOLDER --labels LABELS --runs RUNS --out WEIGHTS`` reads the averaged weights
+of ``RUNS/generator``, ``RUNS/parser``, ``RUNS/classifier``, ``RUNS/judge`` and ``RUNS/landmarks``.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from maskedit.models.networks.portraits import BRANCHES, PortraitEncoder
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.models.weights.bundled import NETWORKS, write
 from maskedit.training.classifier import known_of
+from maskedit.training.directions import latents_of
 from maskedit.training.faces import load_faces
-from maskedit.training.generator import encoder_config, generator_config, latents_of
+from maskedit.training.generator import encoder_config, generator_config
+from maskedit.training.given_attributes import read_attributes
 from maskedit.training.labels import load_labels
-from maskedit.training.loop import averaged
-from maskedit.training.seen import DATA
+from maskedit.training.loop import ema_weights
 
 COMPONENTS = 128
 """How many principal components of the latents are kept."""
@@ -36,7 +37,8 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=Path, required=True, help="folder with manifest.csv, landmarks.npz, aligned/")
-    parser.add_argument("--labels", type=Path, default=DATA, help="folder that maskedit.training.labels wrote")
+    parser.add_argument("--labels", type=Path, required=True, help="folder that maskedit.training.labels wrote")
+    parser.add_argument("--seen", type=Path, help="CSV of attributes given by eye, in place of measured ones")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the trainings' folders")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--resolution", type=int, default=64, help="of the generator")
@@ -49,18 +51,19 @@ def main(arguments: list[str] | None = None) -> None:
         network.load_state_dict(weights)
         return network.eval().requires_grad_(False), config
 
-    drawn = averaged(options.runs / "generator" / "checkpoint.safetensors")
+    drawn = ema_weights(options.runs / "generator" / "checkpoint.safetensors")
     generator = trained("generator", generator_config(options.resolution), within(drawn, "0."))
     assert isinstance(generator[0], StyleGAN2)
     encoder = trained("encoder", encoder_config(generator[0]), within(drawn, "1."))
     rest = {
-        name: trained(name, CONFIGS.get(name, {}), averaged(options.runs / name / "checkpoint.safetensors"))
+        name: trained(name, CONFIGS.get(name, {}), ema_weights(options.runs / name / "checkpoint.safetensors"))
         for name in ("parser", "classifier", "landmarks", "judge")
     }
     assert isinstance(encoder[0], PortraitEncoder)
     faces = load_faces(options.faces, "train")
     names = [name for group in BRANCHES.values() for name in group]
-    known = known_of(faces, load_labels(options.labels, faces), names)
+    seen = read_attributes(options.seen) if options.seen else None
+    known = known_of(faces, load_labels(options.labels, faces), names, seen)
     latents = latents_of(encoder[0].half().float(), faces, COMPONENTS, dict(zip(names, known.mT, strict=True)))
 
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,24 +1,30 @@
-"""Train the parser: ``maskedit train parser --faces FOLDER --labels LABELS --out RUN``."""
+"""Train the parser: ``maskedit train parser --faces FOLDER --labels LABELS --out RUN``.
 
-import typing
+It learns the regions that were measured and, with ``--checked FILE``, more from those that were corrected by eye.
+"""
+
+import argparse
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float, UInt8
+from PIL import Image as Pillow
 from torch import Tensor, nn
 
 from maskedit.attributes import REGIONS
 from maskedit.models.networks.portraits import PortraitParser
-from maskedit.training.augment import crop, degrade, placement, recolour, uniform
-from maskedit.training.checked_regions import checked_regions, overlap
+from maskedit.training.augment import degrade, one_hot, random_affine, recolour, warp_affine
 from maskedit.training.faces import Faces, balanced, load_faces
+from maskedit.training.given_regions import read_regions
 from maskedit.training.labels import SIZE, Labels, load_labels
-from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
-from maskedit.training.protocol import Protocol, number, read_options
+from maskedit.training.loop import Training, half_precision, linear_decay, train
+from maskedit.training.options import Hyperparameters, number, read_options
+from maskedit.training.sheets import write_png
 from maskedit.types import Image
 
 IMPORTANCE = (0.7, 2.0, 2.0, 2.5, 1.0, 1.5, 1.0, 1.5, 0.7)
@@ -32,8 +38,8 @@ COLOURS = (
 """Of each region on a sheet."""
 
 
-@typing.runtime_checkable
-class RegionNet(typing.Protocol):
+@runtime_checkable
+class RegionNet(Protocol):
     """A network that gives a map of logits for each of ``REGIONS``."""
 
     def logits(self, image: Image, /) -> Float[Tensor, "b regions _ _"]: ...
@@ -41,20 +47,19 @@ class RegionNet(typing.Protocol):
     def eval(self) -> object: ...
 
 
-def varied(
-    images: Float[Tensor, "b 3 h w"], regions: UInt8[Tensor, "b h w"], random: torch.Generator, size: int
+def augmented(
+    images: Float[Tensor, "b 3 h w"], regions: UInt8[Tensor, "b h w"], rng: torch.Generator, size: int
 ) -> tuple[Float[Tensor, "b 3 size size"], Float[Tensor, "b regions size size"]]:
     """Pictures and their region maps, moved, turned, mirrored, recoloured and made worse together."""
-    b = len(images)
-    place = placement(
-        0.5 + uniform(-0.07, 0.07, b, 2, random=random),
-        uniform(-0.25, 0.2, b, random=random).exp(),
-        uniform(-15.0, 15.0, b, random=random),
-        (torch.rand(b, generator=random) < 0.5).float(),
-    )
-    maps = F.one_hot(regions.long(), len(REGIONS)).permute(0, 3, 1, 2).float()
-    both = crop(torch.cat([images, maps], 1), place, size)
-    return degrade(recolour(both[:, :3], random), random, smallest=24), both[:, 3:]
+    place = random_affine(len(images), rng, shift=0.07, zoom=(-0.25, 0.2), degrees=15.0)
+    both = warp_affine(torch.cat([images, one_hot(regions)], 1), place, size)
+    return degrade(recolour(both[:, :3], rng), rng, smallest=24), both[:, 3:]
+
+
+def overlap(found: UInt8[Tensor, "n h w"], right: UInt8[Tensor, "n h w"]) -> Float[Tensor, " regions"]:
+    """Intersection over union of each of ``REGIONS``, over all pixels of all maps; NaN for a region in neither."""
+    pairs = [(found == region, right == region) for region in range(len(REGIONS))]
+    return torch.stack([(a & b).sum() / (a | b).sum() for a, b in pairs])
 
 
 def held_out_overlap(net: RegionNet, faces: Faces, labels: Labels, through: int = SIZE) -> Float[Tensor, " regions"]:
@@ -78,21 +83,17 @@ def found_regions(net: RegionNet, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Ten
 
 def region_sheet(path: Path, net: RegionNet, faces: Faces, labels: Labels, count: int = 10) -> None:
     """Photos, what the network finds in them, and the measured labels, as a PNG."""
-    from PIL import Image as Pillow
-
     rows = torch.arange(0, len(faces), max(len(faces) // count, 1))[:count]
     images = faces.resized(SIZE)[rows]
     maps = [
         torch.tensor(COLOURS, dtype=torch.uint8)[m.long()] for m in (found_regions(net, images), labels.regions[rows])
     ]
-    lines = [torch.cat(list(line), 1) for line in (images.permute(0, 2, 3, 1), *maps)]
-    partial = path.with_suffix(".partial")
-    Pillow.fromarray(torch.cat(lines).numpy()).save(partial, "PNG")
-    partial.replace(path)
+    lines = torch.stack([rearrange(images, "n c h w -> n h w c"), *maps])
+    write_png(path, Pillow.fromarray(rearrange(lines, "rows n h w c -> (rows h) (n w) c").numpy()))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParserProtocol(Protocol):
+class ParserHyperparameters(Hyperparameters):
     """The numbers of this training."""
 
     batch: int = number(16, "pictures a step")
@@ -101,52 +102,57 @@ class ParserProtocol(Protocol):
     rate: float = number(2e-3, "learning rate of Adam, falling to zero over the second half")
 
 
-PRESETS = {"bundled": ParserProtocol()}
+PRESETS = {"bundled": ParserHyperparameters()}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    protocol, options = read_options(__doc__, PRESETS, arguments)
-    device = options.device
-    torch.manual_seed(protocol.seed)
+def training(hyper: ParserHyperparameters, options: argparse.Namespace) -> Training:
+    """Network, data, loss, optimiser, and what is reported."""
+    torch.manual_seed(hyper.seed)
+    net = PortraitParser()
+
     faces, held_out = load_faces(options.faces, "train"), load_faces(options.faces, "test")
     labels, held_out_labels = load_labels(options.labels, faces), load_labels(options.labels, held_out)
     images, truth = faces.resized(SIZE), labels.regions.clone()
-    corrected, maps = checked_regions(faces, labels)
-    truth[corrected] = maps
-    net = PortraitParser().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
-    average = deepcopy(net)
-    adam = torch.optim.Adam(net.parameters())
-    importance = torch.tensor(IMPORTANCE, device=device)
+    corrected = torch.zeros(0, dtype=torch.int64)
+    if options.checked:
+        corrected, maps = read_regions(options.checked).over(labels.regions, faces.names)
+        truth[corrected] = maps
+    importance = torch.tensor(IMPORTANCE, device=options.device)
 
-    def step(i: int) -> dict[str, Tensor]:
-        random = draws(protocol.seed, i)
-        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.5))
-        rows = balanced(faces, 0.5, protocol.batch, random)
+    def loss(i: int, rng: torch.Generator) -> dict[str, Tensor]:
+        rows = balanced(faces, 0.5, hyper.batch, rng)
         if len(corrected):  # by the eye, and so better than the measured maps, but few
-            drawn = corrected[torch.randint(len(corrected), rows.shape, generator=random)]
-            rows = torch.where(torch.rand(rows.shape, generator=random) < protocol.corrected, drawn, rows)
-        photos, _ = labels.dyed(images[rows].float() / 255, rows, 0.3, random)
-        photos, wanted = varied(photos, truth[rows], random, net.size)
-        photos, wanted = photos.to(device, memory_format=torch.channels_last), wanted.to(device)
-        net.train()
-        with half_precision(device):
-            found = net.logits(photos)
-        weights = wanted * importance[:, None, None]
-        loss = -(weights * found.float().log_softmax(1)).sum() / weights.sum()
-        adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        adam.step()
-        follow(average, net, protocol.average, i)
-        return {"loss": loss.detach()}
+            drawn = corrected[torch.randint(len(corrected), rows.shape, generator=rng)]
+            rows = torch.where(torch.rand(rows.shape, generator=rng) < hyper.corrected, drawn, rows)
+        photos, _ = labels.dyed(images[rows].float() / 255, rows, 0.3, rng)
+        photos, wanted = augmented(photos, truth[rows], rng, net.size)
+        with half_precision(options.device):
+            found = net.logits(photos.to(options.device, memory_format=torch.channels_last))
+        weights = wanted.to(options.device) * rearrange(importance, "regions -> regions 1 1")
+        return {"loss": -(weights * found.float().log_softmax(1)).sum() / weights.sum()}
 
-    def report(done: int) -> None:
-        shares = held_out_overlap(average, held_out, held_out_labels)
+    def report(ema: nn.Module, done: int) -> None:
+        assert isinstance(ema, PortraitParser)
+        shares = held_out_overlap(ema, held_out, held_out_labels)
         print(f"overlap after {done}:", *(f"{n} {x:.3f}" for n, x in zip(REGIONS, shares, strict=True)), flush=True)
-        region_sheet(options.out / "sheet.png", average, held_out, held_out_labels)
+        region_sheet(options.out / "sheet.png", ema, held_out, held_out_labels)
 
-    kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
+    return Training(
+        network=net,
+        optimizer=torch.optim.Adam(net.parameters(), hyper.rate),
+        rate=lambda i: linear_decay(i, hyper.steps, final=0.5),
+        loss=loss,
+        steps=hyper.steps,
+        report=report,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--checked", type=Path, help="JSON of regions corrected by eye (docs/training.md)")
+
+    hyper, options = read_options(__doc__, PRESETS, arguments, more=more)
+    train(training(hyper, options), hyper, out=options.out, every=options.every, device=options.device)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from PIL import Image
 from maskedit.commands import main
 from maskedit.commands import train as command
 from maskedit.errors import InputError
-from maskedit.training import loop, protocol
+from maskedit.training import loop, options
 from maskedit.training.faces import load_faces
 from maskedit.training.labels import load_labels
-from maskedit.training.protocol import Protocol
+from maskedit.training.options import Hyperparameters
 
 
 def maskedit(*arguments: object) -> int:
@@ -89,7 +89,7 @@ def test_no_device_that_is_not_there() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match="cannot train on the device 'cuda'.* Use cpu"):
-        protocol.device_of("cuda")
+        options.device_of("cuda")
 
 
 def test_a_training_does_not_go_on_by_other_numbers(drawn_faces: Path, tmp_path: Path) -> None:
@@ -99,16 +99,16 @@ def test_a_training_does_not_go_on_by_other_numbers(drawn_faces: Path, tmp_path:
     assert maskedit(*arguments[:-1], 3) == 2
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
     assert maskedit(*arguments) == 0
-    assert json.loads((tmp_path / "protocol.json").read_text())["batch"] == 2
+    assert json.loads((tmp_path / "hyperparameters.json").read_text())["batch"] == 2
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (2 * 192, 192)
     assert not list(tmp_path.glob("*partial*"))
 
 
 def test_the_sentence_names_the_numbers_that_differ(tmp_path: Path) -> None:
-    protocol.remember(tmp_path, Protocol(batch=2))
+    options.remember(tmp_path, Hyperparameters(batch=2))
     with pytest.raises(InputError, match="expected batch 2; got batch 3") as error:
-        protocol.remember(tmp_path, Protocol(batch=3))
+        options.remember(tmp_path, Hyperparameters(batch=3))
     assert "seed" not in str(error.value)
 
 
@@ -118,7 +118,7 @@ def test_interrupted_says_how_to_go_on(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "keep", interrupt)
+    monkeypatch.setattr(loop, "save_checkpoint", interrupt)
     assert maskedit("train", "landmarks", "--faces", drawn_faces, "--out", tmp_path, "--steps", 1, "--batch", 2) == 130
     assert "goes on from the last checkpoint" in capsys.readouterr().err
 

@@ -14,29 +14,28 @@ from safetensors.torch import load_file
 
 from maskedit.attributes import REGIONS
 from maskedit.errors import InputError
+from maskedit.models.networks.portraits import PortraitParser
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.protocols import LatentDistribution
 from maskedit.training import datasetgan
-from maskedit.training.checked_regions import overlap
-from maskedit.training.datasetgan import (
-    DatasetGAN,
+from maskedit.training.datasetgan import DatasetGANHyperparameters, DeepLabParser, parser_training, read_samples
+from maskedit.training.loop import step_rng, train
+from maskedit.training.options import Hyperparameters
+from maskedit.training.parser import overlap
+from maskedit.training.pixel_ensemble import (
     Features,
     PixelEnsemble,
-    Source,
-    Synthetic,
     bilinear,
     certain,
     enlarged,
-    read_samples,
     shrunk,
     train_ensemble,
-    train_parser,
     vote,
 )
-from maskedit.training.loop import draws
+from maskedit.training.synthetic import Source, Synthetic
 
-TINY = DatasetGAN(
-    networks=3, hidden=16, pixel_batch=64, pixel_steps=120, pixel_rate=1e-2, synthetic=24, parser="portrait", size=32,
+TINY = DatasetGANHyperparameters(
+    synthetic=24, parser="portrait", size=32,
     batch=6, epochs=10, rate=5e-3, average=0.9, degrees=5.0, shift=0.02, zoom=0.05,
 )  # fmt: skip
 
@@ -50,9 +49,16 @@ def generator() -> StyleGAN2:
 @pytest.fixture
 def source(generator: StyleGAN2) -> Source:
     layers, dim = generator.latent_shape
-    directions = torch.linalg.qr(torch.randn(layers * dim, 4, generator=draws(0, 0)))[0].T
+    directions = torch.linalg.qr(torch.randn(layers * dim, 4, generator=step_rng(0, 0)))[0].T
     latents = LatentDistribution(torch.zeros(layers, dim), directions.contiguous(), torch.full((4,), 1.0))
     return Source(Features(generator), latents, 1.0)
+
+
+def trained(synthetic: Synthetic, hyper: DatasetGANHyperparameters, out: Path) -> DeepLabParser | PortraitParser:
+    cpu = torch.device("cpu")
+    net = train(parser_training(synthetic, hyper, cpu), hyper, out=out, every=20, device=cpu).eval()
+    assert isinstance(net, DeepLabParser | PortraitParser)
+    return net
 
 
 def by_brightness(images: torch.Tensor) -> torch.Tensor:
@@ -64,7 +70,7 @@ def by_brightness(images: torch.Tensor) -> torch.Tensor:
 
 
 def test_features_are_those_of_every_layer_and_leave_the_generator_alone(generator: StyleGAN2) -> None:
-    latent = torch.randn(2, *generator.latent_shape, generator=draws(0, 1))
+    latent = torch.randn(2, *generator.latent_shape, generator=step_rng(0, 1))
     image, maps = Features(generator)(latent)
     assert [tuple(m.shape) for m in maps] == [
         (2, 8, 4, 4), (2, 8, 8, 8), (2, 8, 8, 8), (2, 6, 16, 16), (2, 6, 16, 16),
@@ -74,9 +80,9 @@ def test_features_are_those_of_every_layer_and_leave_the_generator_alone(generat
 
 
 def test_single_pixels_are_those_of_the_enlarged_maps() -> None:
-    maps = torch.randn(3, 5, 4, 4, generator=draws(0, 2))
+    maps = torch.randn(3, 5, 4, 4, generator=step_rng(0, 2))
     wide = enlarged(maps, 16)
-    picture, y, x = (torch.randint(n, (50,), generator=draws(0, 3)) for n in (3, 16, 16))
+    picture, y, x = (torch.randint(n, (50,), generator=step_rng(0, 3)) for n in (3, 16, 16))
     torch.testing.assert_close(bilinear(maps, picture, y, x, 16), wide[picture, :, y, x])
 
 
@@ -122,7 +128,7 @@ def test_the_majority_wins_over_one_that_is_louder() -> None:
 
 
 def test_networks_that_agree_are_certain_however_unsure_each_is() -> None:
-    logits = torch.randn(2, 1, 4, 3, 3, generator=draws(0, 4)).expand(-1, 5, -1, -1, -1)
+    logits = torch.randn(2, 1, 4, 3, 3, generator=step_rng(0, 4)).expand(-1, 5, -1, -1, -1)
     assert vote(logits)[1].abs().max() < 1e-6
 
 
@@ -145,18 +151,29 @@ def test_shrunk_maps_have_the_region_of_most_of_the_area() -> None:
 
 def test_a_synthetic_set_trains_a_parser_better_than_chance(source: Source, tmp_path: Path) -> None:
     """Labels that the pixels give away, through ensemble, synthetic set and parser."""
-    latents = torch.randn(32, 4, generator=draws(0, 5)) @ source.latents.components
+    latents = torch.randn(32, 4, generator=step_rng(0, 5)) @ source.latents.components
     latents = latents.unflatten(1, source.latents.mean.shape)
     wanted = by_brightness(source.features(latents)[0])
-    ensemble = train_ensemble(source.features, latents, wanted, TINY, tmp_path / "ensemble", 30)
+    ensemble = train_ensemble(
+        source.features,
+        latents,
+        wanted,
+        Hyperparameters(batch=64),
+        networks=3,
+        hidden=16,
+        steps=120,
+        rate=1e-2,
+        out=tmp_path / "ensemble",
+        every=30,
+    )
     synthetic = Synthetic(tmp_path / "synthetic", count=TINY.synthetic, size=16)
     synthetic.make(source, ensemble, 0)
     images, regions = synthetic.pair(torch.arange(TINY.synthetic))
     right = (regions == by_brightness(images)).float().mean()
     assert right > 0.6  # chance is a third
 
-    net = train_parser(synthetic, TINY, tmp_path / "parser", torch.device("cpu"), 20)
-    unseen = source.draw(8, draws(1, 0))[0]
+    net = trained(synthetic, TINY, tmp_path / "parser")
+    unseen = source.draw(8, step_rng(1, 0))[0]
     with torch.no_grad():
         logits = net.logits(unseen)
     found = F.interpolate(logits, size=(16, 16), mode="area").argmax(1).byte()
@@ -172,10 +189,10 @@ def test_a_synthetic_set_that_was_stopped_is_that_of_one_go(source: Source, tmp_
         pass
 
     class Stopping(Source):
-        def draw(self, count: int, random: torch.Generator) -> object:
-            if random.initial_seed() == draws(0, -1 - 8).initial_seed():
+        def draw(self, count: int, rng: torch.Generator) -> object:
+            if rng.initial_seed() == step_rng(0, -1 - 8).initial_seed():
                 raise StoppedError
-            return super().draw(count, random)
+            return super().draw(count, rng)
 
     whole = Synthetic(tmp_path / "whole", count=20, size=16)
     whole.make(source, ensemble, 0)
@@ -226,11 +243,11 @@ def test_samples_that_are_none_get_a_sentence(tmp_path: Path) -> None:
 def test_no_such_parser_gets_a_sentence(source: Source, tmp_path: Path) -> None:
     synthetic = Synthetic(tmp_path / "synthetic", count=4, size=16)
     with pytest.raises(InputError, match="no such parser; expected deeplab or portrait; got unet"):
-        train_parser(synthetic, DatasetGAN(parser="unet"), tmp_path, torch.device("cpu"), 1)
+        parser_training(synthetic, DatasetGANHyperparameters(parser="unet"), torch.device("cpu"))
 
 
 def test_deeplab_learns_too(source: Source, tmp_path: Path) -> None:
     synthetic = Synthetic(tmp_path / "synthetic", count=4, size=16)
-    protocol = DatasetGAN(narrower=16, size=32, batch=2, epochs=1, dropped=0.0)
-    net = train_parser(synthetic, protocol, tmp_path / "parser", torch.device("cpu"), 2)
+    hyper = DatasetGANHyperparameters(narrower=16, size=32, batch=2, epochs=1, dropped=0.0)
+    net = trained(synthetic, hyper, tmp_path / "parser")
     assert net.logits(torch.rand(1, 3, 16, 16)).shape == (1, len(REGIONS), 32, 32)

@@ -6,19 +6,19 @@ from pathlib import Path
 import torch
 
 from maskedit.models.networks.portraits import PortraitEncoder
+from maskedit.training.directions import RIDGE, attribute_changes, latents_of
 from maskedit.training.faces import load_faces
-from maskedit.training.generator import RIDGE, attribute_changes, latents_of
 
 NAMES = ("smiling", "young", "pale_skin")
 
 
 def made(people: int, noise: float = 0.0) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
     """Scores of people of whom smiling ones are mostly young, their labels, and what each attribute adds."""
-    random = torch.Generator().manual_seed(0)
-    labels = (torch.rand(people, 3, generator=random) < 0.5).float()
-    labels[:, 1] = torch.where(torch.rand(people, generator=random) < 0.8, labels[:, 0], labels[:, 1])
-    adds = torch.randn(3, 5, generator=random)
-    scores = 2 + labels @ adds + noise * torch.randn(people, 5, generator=random)
+    rng = torch.Generator().manual_seed(0)
+    labels = (torch.rand(people, 3, generator=rng) < 0.5).float()
+    labels[:, 1] = torch.where(torch.rand(people, generator=rng) < 0.8, labels[:, 0], labels[:, 1])
+    adds = torch.randn(3, 5, generator=rng)
+    scores = 2 + labels @ adds + noise * torch.randn(people, 5, generator=rng)
     return scores, dict(zip(NAMES, labels.mT, strict=True)), adds
 
 

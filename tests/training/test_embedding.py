@@ -9,16 +9,16 @@ import torch
 from maskedit.models.networks.embedding import FaceEmbedding
 from maskedit.models.weights.bundled import load_embedding, read
 from maskedit.training import embedding
-from maskedit.training.embedding import TEMPERATURE, contrast, views
-from maskedit.training.loop import draws
+from maskedit.training.embedding import TEMPERATURE, info_nce, views
+from maskedit.training.loop import step_rng
 
 
 def test_contrast_of_orthogonal_photos() -> None:
     """Views of one photo are equal, others at right angles: -log(e^s / (e^s + 2 (b - 1))) with s = 1 / temperature."""
     numbers = torch.eye(4, 8) * 5
     expected = torch.log1p(6 * torch.exp(torch.tensor(-1 / TEMPERATURE)))
-    torch.testing.assert_close(contrast(numbers, numbers), expected, atol=1e-6, rtol=1e-4)
-    assert contrast(numbers, numbers.roll(1, 0)) > 5
+    torch.testing.assert_close(info_nce(numbers, numbers), expected, atol=1e-6, rtol=1e-4)
+    assert info_nce(numbers, numbers.roll(1, 0)) > 5
 
 
 def test_views_keep_the_face_and_exchange_what_is_around() -> None:
@@ -26,7 +26,7 @@ def test_views_keep_the_face_and_exchange_what_is_around() -> None:
     photos[::2, 0], photos[1::2, 2] = 255, 255  # red and blue by turns
     around = torch.zeros(64, 1, 128, 128)
     around[..., 96:, :] = 1
-    seen = views(photos, around, 64, draws(0, 0))
+    seen = views(photos, around, 64, step_rng(0, 0))
     redder = (seen[:, 0] > seen[:, 2]) == (torch.arange(64) % 2 == 0)[:, None, None]
     assert redder[:, 8:32].all()
     lower = redder[:, 60:62, 24:40].float().mean((1, 2))

@@ -41,9 +41,9 @@ def test_resumed_equals_unbroken(arguments: list[str], tmp_path: Path, monkeypat
             raise KilledError
 
     encoder.main([*arguments, "--out", str(tmp_path / "unbroken")])
-    keep = loop.keep
+    keep = loop.save_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "keep", keep_then_die)
+        patch.setattr(loop, "save_checkpoint", keep_then_die)
         with pytest.raises(KilledError):
             encoder.main([*arguments, "--out", str(tmp_path / "broken")])
     encoder.main([*arguments, "--out", str(tmp_path / "broken")])

@@ -14,7 +14,9 @@ from maskedit.attributes import HAIR_COLOURS, REGIONS
 from maskedit.errors import InputError
 from maskedit.training.colour import dye, lab, rgb
 from maskedit.training.faces import MIRROR, balanced, load_faces
-from maskedit.training.labels import MEASURES, Frame, ends, hair_colours, inside, load_labels, measure, strands
+from maskedit.training.labels import load_labels
+from maskedit.training.measured_attributes import MEASURES, ends, hair_colours, measure, strands
+from maskedit.training.polygons import Frame, inside
 from tests.training.drawn import drawn_landmarks
 
 

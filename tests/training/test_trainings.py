@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from maskedit.training import classifier, generator, judge, landmarks, loop, parser
-from maskedit.training.augment import crop, degrade, into_crop, placement, recolour
-from maskedit.training.loop import averaged, draws, follow
+from maskedit.training.augment import affine, degrade, recolour, transform_points, warp_affine
+from maskedit.training.loop import ema_weights, step_rng, update_ema
 from tests.training.drawn import drawn_landmarks
 
 TRAININGS = {
@@ -46,9 +46,9 @@ def test_resumed_equals_unbroken(
         if step == 4:
             raise KilledError
 
-    keep = loop.keep
+    keep = loop.save_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "keep", keep_then_die)
+        patch.setattr(loop, "save_checkpoint", keep_then_die)
         with pytest.raises(KilledError):
             command(tmp_path / "broken")
     command(tmp_path / "broken")
@@ -58,7 +58,7 @@ def test_resumed_equals_unbroken(
         assert torch.equal(value, resumed[key]), key
     lines = [json.loads(line) for line in (tmp_path / "unbroken" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6]
-    assert averaged(tmp_path / "unbroken" / "checkpoint.safetensors")
+    assert ema_weights(tmp_path / "unbroken" / "checkpoint.safetensors")
 
 
 def test_landmark_loss_falls(drawn_faces: Path, tmp_path: Path) -> None:
@@ -80,15 +80,15 @@ def test_autoencoder_distance_falls(drawn_faces: Path, drawn_labels: Path, tmp_p
 def test_average_follows() -> None:
     model, average = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     for step in range(200):
-        follow(average, model, 0.9, step)
+        update_ema(average, model, 0.9, step)
     torch.testing.assert_close(average.weight, model.weight, atol=1e-4, rtol=0)
 
 
 def test_draws_depend_on_seed_and_step() -> None:
-    first = torch.rand(3, generator=draws(0, 5))
-    assert torch.equal(first, torch.rand(3, generator=draws(0, 5)))
-    assert not torch.equal(first, torch.rand(3, generator=draws(0, 6)))
-    assert not torch.equal(first, torch.rand(3, generator=draws(1, 5)))
+    first = torch.rand(3, generator=step_rng(0, 5))
+    assert torch.equal(first, torch.rand(3, generator=step_rng(0, 5)))
+    assert not torch.equal(first, torch.rand(3, generator=step_rng(0, 6)))
+    assert not torch.equal(first, torch.rand(3, generator=step_rng(1, 5)))
 
 
 def test_crop_moves_points_with_the_picture() -> None:
@@ -97,10 +97,10 @@ def test_crop_moves_points_with_the_picture() -> None:
     spot = points[:, 36]
     at = (torch.arange(128) + 0.5) / 128
     picture = torch.exp(-((at[None] - spot[0, 0]) ** 2 + (at[:, None] - spot[0, 1]) ** 2) / 2e-4)[None, None]
-    place = placement(torch.tensor([[0.45, 0.55]]), torch.tensor([0.8]), torch.tensor([25.0]), torch.tensor([1.0]))
-    seen = crop(picture, place, 128)[0, 0]
+    place = affine(torch.tensor([[0.45, 0.55]]), torch.tensor([0.8]), torch.tensor([25.0]), torch.tensor([1.0]))
+    seen = warp_affine(picture, place, 128)[0, 0]
     row, column = divmod(int(seen.argmax()), 128)
-    expected = into_crop(points, place)[0, 36]
+    expected = transform_points(points, place)[0, 36]
     assert abs((column + 0.5) / 128 - expected[0]) < 0.01
     assert abs((row + 0.5) / 128 - expected[1]) < 0.01
 
@@ -108,9 +108,9 @@ def test_crop_moves_points_with_the_picture() -> None:
 @pytest.mark.parametrize("change", [recolour, degrade])
 def test_changes_stay_pictures_and_repeat(change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]) -> None:
     picture = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    changed = change(picture, draws(0, 1))
+    changed = change(picture, step_rng(0, 1))
     assert changed.shape == picture.shape
     assert changed.min() >= 0
     assert changed.max() <= 1
     assert not torch.equal(changed, picture)
-    assert torch.equal(changed, change(picture, draws(0, 1)))
+    assert torch.equal(changed, change(picture, step_rng(0, 1)))

@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from maskedit.errors import InputError
 from maskedit.training import loop, tree
 from maskedit.training.faces import load_faces
-from maskedit.training.loop import draws
+from maskedit.training.given_attributes import read_attributes
+from maskedit.training.loop import step_rng
 from maskedit.training.tree import (
-    TreeProtocol,
+    TreeHyperparameters,
     class_weights,
     moved,
     rate_at,
-    read_attributes,
     rows_of,
     weighted_cross_entropy,
 )
@@ -29,7 +29,7 @@ TINY = ["--width", "4", "--hidden", "8", "--size", "32", "--batch", "3", "--ever
 
 
 def test_the_rate_falls_tenfold_at_step_40000() -> None:
-    paper = TreeProtocol()
+    paper = TreeHyperparameters()
     assert [rate_at(paper, step) for step in (0, 1, 39_999)] == [0.05] * 3
     assert [rate_at(paper, step) for step in (40_000, 40_001, 10**6)] == [0.005] * 3
 
@@ -43,10 +43,10 @@ def test_classes_weigh_alike_and_one_on_average() -> None:
 
 
 def test_the_loss_is_its_formula() -> None:
-    random = draws(0, 0)
-    logits = torch.randn(5, 3, generator=random, dtype=torch.float64)
+    rng = step_rng(0, 0)
+    logits = torch.randn(5, 3, generator=rng, dtype=torch.float64)
     wanted = torch.tensor([[1.0, 0, math.nan], [0, 1, 1], [0, math.nan, 0], [0, 1, 1], [1, 0, 0]], dtype=torch.float64)
-    weights = torch.rand(2, 3, generator=random, dtype=torch.float64)
+    weights = torch.rand(2, 3, generator=rng, dtype=torch.float64)
     losses = []
     for i in range(5):
         for a in range(3):
@@ -87,9 +87,9 @@ def test_epochs_have_orders_of_their_own() -> None:
 
 def test_photos_are_mirrored_half_the_time() -> None:
     """Without turns, shifts and zooms, a photo is itself or its mirror image."""
-    still = TreeProtocol(degrees=0.0, shift=0.0, zoom=0.0)
-    photo = torch.randint(256, (1, 3, 8, 8), generator=draws(0, 0), dtype=torch.uint8)
-    seen = moved(photo.expand(64, -1, -1, -1), still, draws(0, 1)) * 255
+    still = TreeHyperparameters(degrees=0.0, shift=0.0, zoom=0.0)
+    photo = torch.randint(256, (1, 3, 8, 8), generator=step_rng(0, 0), dtype=torch.uint8)
+    seen = moved(photo.expand(64, -1, -1, -1), still, step_rng(0, 1)) * 255
     same, mirrored = ((seen - one.float()).abs().amax((1, 2, 3)) < 1e-2 for one in (photo, photo.flip(3)))
     assert torch.all(same ^ mirrored)
     assert 16 < same.sum() < 48
@@ -111,9 +111,9 @@ def test_resumed_equals_unbroken(
             raise KilledError
 
     tree.main([*arguments, "--out", str(tmp_path / "unbroken")])
-    keep = loop.keep
+    keep = loop.save_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "keep", keep_then_die)
+        patch.setattr(loop, "save_checkpoint", keep_then_die)
         with pytest.raises(KilledError):
             tree.main([*arguments, "--out", str(tmp_path / "broken")])
     tree.main([*arguments, "--out", str(tmp_path / "broken")])
@@ -149,8 +149,8 @@ def test_learns_attributes_of_a_file(drawn_faces: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "rows", "sentence"),
     [
-        (["file", "blue_hair"], [["0.png", "1"]], "the tree has no 'blue_hair'"),
-        (["photo", "smiling"], [["0.png", "1"]], "names no photos; expected a column file"),
+        (["file", "blue_hair"], [["0.png", "1"]], "there is no attribute 'blue_hair'"),
+        (["photo", "smiling"], [["0.png", "1"]], "names no photos; expected a CSV with a column file"),
         (["file", "smiling"], [["0.png", "1"]], "lacks 5 of the photos; got no row for 1.png"),
         (["file", "smiling"], [[f"{i}.png", "yes"] for i in range(6)], "expected 1, 0, -1 or nothing; got yes"),
     ],
@@ -159,15 +159,17 @@ def test_files_that_do_not_fit_get_a_sentence(
     head: list[str], rows: list[list[str]], sentence: str, drawn_faces: Path, tmp_path: Path
 ) -> None:
     path = write_csv(tmp_path / "a.csv", head, rows)
+    arguments = ["--attributes", str(path), "--faces", str(drawn_faces), "--out", str(tmp_path / "run")]
     with pytest.raises(InputError, match=sentence):
-        read_attributes(path, load_faces(drawn_faces, "train"))
+        tree.main([*arguments, *TINY])
 
 
 def test_unknown_is_neither(drawn_faces: Path, tmp_path: Path) -> None:
     rows = [[f"{i}.png", label] for i, label in enumerate(["1", "0", "-1", "", " 1", "0"])]
     path = write_csv(tmp_path / "a.csv", ["file", "smiling"], rows)
-    names, wanted = read_attributes(path, load_faces(drawn_faces, "train"))
-    assert names == ("smiling",)
+    table = read_attributes(path)
+    assert table.attributes == ("smiling",)
+    wanted = table.of(load_faces(drawn_faces, "train").names)
     torch.testing.assert_close(wanted[:, 0], torch.tensor([1, 0, 0, math.nan, 1, 0]), equal_nan=True)
 
 

@@ -1,6 +1,5 @@
 """The small networks of the portrait models, and the bundled weights: protocols, independence, figures."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,24 +202,18 @@ def test_bundled_weights_are_small() -> None:
 
 def test_bundled_models_do_as_their_card_says(portraits: Models, faces: Path) -> None:
     """Floors a little below the figures in the cards, on a third of the held-out faces, as the eye sees them."""
-    from maskedit.training.checked import checked_attributes
-    from maskedit.training.checked_regions import DATA, checked_regions, overlap
+    from benchmarks.faces import DATA
+    from benchmarks.faces.checked import checked_attributes
+    from benchmarks.faces.checked_regions import checked_regions
+    from benchmarks.faces.photos import labelled_faces
     from maskedit.training.classifier import balanced_accuracy, logits_of
-    from maskedit.training.faces import load_faces
-    from maskedit.training.generator import psnr, reconstruct
     from maskedit.training.labels import SIZE, load_labels
     from maskedit.training.landmarks import held_out_error
-    from maskedit.training.parser import found_regions
+    from maskedit.training.parser import found_regions, overlap
+    from maskedit.training.reconstruction import psnr, reconstruct
 
-    everyone = load_faces(faces, "test")
-    chosen = list(range(0, len(everyone), 3))
-    some = replace(
-        everyone,
-        names=tuple(everyone.names[i] for i in chosen),
-        images=everyone.images[chosen],
-        landmarks=everyone.landmarks[chosen],
-        synthetic=tuple(everyone.synthetic[i] for i in chosen),
-    )
+    everyone = labelled_faces(faces, "test")
+    some = everyone.only(range(0, len(everyone), 3))
     parser, classifier = portraits.parser, portraits.classifier
     assert isinstance(parser, PortraitParser)
     assert isinstance(classifier, PortraitClassifier)

@@ -1,0 +1,1 @@
+"""How fast it is: README.md says which command measures what."""
