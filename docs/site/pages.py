@@ -1,5 +1,6 @@
 """Pages are written to be read in the repository; this makes the site of them, and a page of the API for each room."""
 
+import ast
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,11 +12,16 @@ HIDDEN = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 LINK = re.compile(r"\]\((?P<path>\.\.?/[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 
-def rooms() -> list[str]:
-    """The public modules and packages of maskedit, by name."""
+def rooms() -> dict[str, str]:
+    """The public modules and packages of maskedit: name -> the first line of its docstring."""
     package = ROOT / "maskedit"
-    found = [path.stem for path in package.glob("*.py")] + [path.parent.name for path in package.glob("*/__init__.py")]
-    return sorted(name for name in found if not name.startswith("_"))
+    found = {path.stem: path for path in package.glob("*.py")}
+    found |= {path.parent.name: path for path in package.glob("*/__init__.py")}
+    return {
+        name: (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        for name, path in sorted(found.items())
+        if not name.startswith("_")
+    }
 
 
 def on_config(config: Any) -> None:
@@ -32,6 +38,8 @@ def on_files(files: Files, config: Any) -> None:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     """Hidden code goes; fences lose the mark of what is printed; links out of ``docs/`` lead to the repository."""
+    if page.file.src_uri == "api/index.md":
+        markdown += "".join(f"| [{name}]({name}.md) | {line} |\n" for name, line in rooms().items())
     folder = PurePosixPath("docs", page.file.src_uri).parent
 
     def absolute(match: re.Match[str]) -> str:
