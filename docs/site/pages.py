@@ -39,7 +39,8 @@ def on_files(files: Files, config: Any) -> None:
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     """Hidden code goes; fences lose the mark of what is printed; links out of ``docs/`` lead to the repository."""
     if page.file.src_uri == "api/index.md":
-        markdown += "".join(f"| [{name}]({name}.md) | {line} |\n" for name, line in rooms().items())
+        lines = ["| room | |", "|---|---|", *(f"| [{name}]({name}.md) | {line} |" for name, line in rooms().items())]
+        markdown += "\n" + "\n".join(lines)
     folder = PurePosixPath("docs", page.file.src_uri).parent
 
     def absolute(match: re.Match[str]) -> str:
