@@ -40,9 +40,9 @@ unhooked: $(READY)
 mutation: $(READY)
 	$(BIN)/python tests/mutation.py $(ROOMS)
 
-# The site, in build/site; a link that leads nowhere is an error. The name silences a notice about the tool's next version.
+# The site, in build/site; a link that leads nowhere is an error. (With --quiet it would be none.) The name silences a notice.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --site-dir build/site
 
 # The figures in docs/, written again from the results of the benchmarks.
 figures: $(READY)
