@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
-DOCUMENTS = [*(ROOT / page for page in PAGES), *sorted(ROOT.glob("docs/**/*.md"))]
+DOCUMENTS = [path for place in ("*.md", "docs/**/*.md", "benchmarks/**/*.md") for path in sorted(ROOT.glob(place))]
 HOME = re.compile(r"https://github\.com/maskedit/maskedit/(?:blob|tree|raw)/main/")
 
 # A fence of three or more backticks, perhaps indented, closed by the same: code, or "text printed", which the code

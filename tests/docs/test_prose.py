@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOOSE = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")
-PAGES = [*(ROOT / page for page in LOOSE), *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [path for place in ("*.md", "docs/**/*.md", "benchmarks/**/*.md") for path in sorted(ROOT.glob(place))]
 NOTES = ROOT / "docs/decisions"  # their figures are those of their day
 CODE = re.compile(r"^ *```.*?^ *```|`[^`]*`", re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"<!--(?P<kind>figures?): .*?<!--/(?P=kind)-->|<!--.*?-->", re.DOTALL)
