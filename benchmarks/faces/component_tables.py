@@ -18,6 +18,7 @@ from maskedit.models.networks.fcn import FCN
 from maskedit.models.networks.resnet import ResNet
 from maskedit.models.networks.unet import UNet
 from maskedit.models.networks.vgg import VGG, VGG16, VGG19
+from maskedit.models.preprocess import Preprocess
 from maskedit.training.augment import degrade, recolour
 from maskedit.training.classifier import dyed_variants, known_of
 from maskedit.training.faces import Faces, balanced
@@ -50,7 +51,7 @@ def classifiers(narrower: int, size: int) -> Mapping[str, Callable[[], nn.Module
 
     def from_pictures(network: Callable[..., nn.Module], **sizes: object) -> nn.Module:
         net = network(outputs=len(NAMES), **sizes)
-        return AttributeClassifier(net, attributes=NAMES, size=size, mean=0.5, std=0.25)
+        return AttributeClassifier(net, attributes=NAMES, preprocess=Preprocess(size=size, mean=0.5, std=0.25))
 
     def vgg(stages: Sequence[Sequence[int]]) -> Callable[[], nn.Module]:
         narrow = [[channels // narrower for channels in stage] for stage in stages]
@@ -79,7 +80,9 @@ def parsers(narrower: int, size: int) -> Mapping[str, Callable[[], nn.Module]]:
 
     def from_pictures(network: Callable[[], nn.Module]) -> nn.Module:
         regions = {region: (region,) for region in REGIONS}
-        return SegmentationParser(network(), labels=REGIONS, regions=regions, size=size, mean=0.5, std=0.25)
+        return SegmentationParser(
+            network(), labels=REGIONS, regions=regions, preprocess=Preprocess(size=size, mean=0.5, std=0.25)
+        )
 
     networks: dict[str, Callable[[], nn.Module]] = {
         "UNet": lambda: UNet(classes=classes, width=64 // narrower),

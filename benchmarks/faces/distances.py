@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from benchmarks.faces.tables import Table
-from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.protocols import LatentDistribution, Models
 from maskedit.training.faces import Faces

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.faces.reconstruction import face_mask, masked_psnr
 from benchmarks.faces.tables import Table, shown
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES
-from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Models
 from maskedit.recipes import plausible

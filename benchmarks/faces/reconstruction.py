@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.faces.tables import Table
 from maskedit.attributes import REGIONS
-from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.problem import Problem
 from maskedit.protocols import Models, Parser

@@ -13,6 +13,7 @@ from maskedit.models.networks.attribute_tree import AttributeTree
 from maskedit.models.networks.deeplab import DeepLabV3
 from maskedit.models.networks.resnet import ResNet
 from maskedit.models.networks.stylegan2 import StyleGAN2, config_f_channels
+from maskedit.models.preprocess import Preprocess
 from maskedit.models.region_labels import RELEASED_LABELS
 from tests.data import formula
 
@@ -54,7 +55,8 @@ def problem(
     if stage.startswith("edit"):
         trunk = ResNet(width=64 // narrower, outputs=None, dilated=True)
         network = DeepLabV3(backbone=trunk, classes=len(RELEASED_LABELS), hidden=256 // narrower)
-        parser = SegmentationParser(formula.fill_(network), labels=RELEASED_LABELS, size=512, input_range=(-1, 1))
+        preprocess = Preprocess(size=512, input_range=(-1, 1))
+        parser = SegmentationParser(formula.fill_(network), labels=RELEASED_LABELS, preprocess=preprocess)
         classifier = (
             formula.fill_(AttributeTree(width=64 // narrower, hidden=128 // narrower)).eval().requires_grad_(False)
         )

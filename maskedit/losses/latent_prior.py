@@ -1,5 +1,6 @@
 """Keep a latent where those of real pictures lie: not in the paper."""
 
+from einops import rearrange
 from torch import nn
 
 from maskedit.errors import InputError
@@ -32,7 +33,7 @@ def latent_prior(latent: Latent, latents: LatentDistribution) -> PerSample:
             expected=f"[b, {latents.mean.shape[0]}, {latents.mean.shape[1]}]",
             actual=shape_text(latent),
         )
-    offset = (full(latent) - latents.mean).flatten(1)
+    offset = rearrange(full(latent) - latents.mean, "b layers dim -> b (layers dim)")
     scores = offset @ latents.components.mT
     spanned = (scores / latents.deviations).square().sum(dim=1)
     rest = (offset.square().sum(dim=1) - scores.square().sum(dim=1)).clamp_min(0)

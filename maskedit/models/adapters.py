@@ -1,8 +1,9 @@
 """Anyone's network as a parser or a classifier: say what its outputs mean and what its inputs look like.
 
-    parser = SegmentationParser(network, labels=BISENET_LABELS, size=512, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    preprocess = Preprocess(size=512, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    parser = SegmentationParser(network, labels=BISENET_LABELS, preprocess=preprocess)
     parser = SegmentationParser.from_transformers(SegformerForSemanticSegmentation.from_pretrained(folder))
-    classifier = AttributeClassifier(network, attributes=["smiling", "blond_hair"], size=224)
+    classifier = AttributeClassifier(network, attributes=["smiling", "blond_hair"], preprocess=Preprocess(size=224))
     classifier = AttributeClassifier.from_timm(timm.create_model(name, num_classes=2), attributes=[...])
 
 A network may give its logits as a tensor, as the first of a tuple (BiSeNet ports), under ``"out"`` (torchvision) or
@@ -14,17 +15,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskedit.errors import InputError
-from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, resize_by_area
+from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from maskedit.models.region_labels import merge_labels, positions
 from maskedit.types import Image, Logits, PerSample
-
-Number = int | float
-Channels = Number | Sequence[Number]
-"""One number for all of red, green and blue, or one for each."""
 
 
 class Frozen(nn.Module):
@@ -32,38 +30,22 @@ class Frozen(nn.Module):
 
     Args:
         network: takes ``[b, 3, size, size]``, gives logits.
-        size: side of the pictures that the network takes, in pixels.
-        input_range: the numbers that stand for black and white: (-1, 1), (0, 255).
-        mean: subtracted from the input, after ``input_range``.
-        std: divides the input, after ``mean``.
+        preprocess: what makes a picture what the network takes.
     """
 
-    mean: Float[Tensor, "_ 1 1"]
-    std: Float[Tensor, "_ 1 1"]
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        size: int,
-        input_range: tuple[Number, Number] = (0.0, 1.0),
-        mean: Channels = 0.0,
-        std: Channels = 1.0,
-    ) -> None:
+    def __init__(self, network: nn.Module, *, preprocess: Preprocess) -> None:
         super().__init__()
-        if size < 1:
-            raise InputError("a network needs a positive input size", actual=str(size))
-        low, high = input_range
         self.network = network.eval().requires_grad_(False)
-        self.size = size
-        # (low + (high - low) * image - mean) / std, with all constants in two.
-        span = high - low
-        self.register_buffer("mean", (_channels(mean, "mean") - low) / span, persistent=False)
-        self.register_buffer("std", _channels(std, "std") / span, persistent=False)
+        self.preprocess = preprocess
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures that the network takes, in pixels."""
+        return self.preprocess.size
 
     def logits(self, image: Image) -> Float[Tensor, "b ..."]:
         """The network's logits for pictures in [0, 1] of any size."""
-        return pick_logits(self.network((resize_by_area(image, self.size) - self.mean) / self.std))
+        return pick_logits(self.network(self.preprocess(image)))
 
 
 class SegmentationParser(Frozen):
@@ -76,7 +58,7 @@ class SegmentationParser(Frozen):
         labels: what its classes are called, in order.
         regions: each region with the labels that make it up, whose probabilities are summed. None merges the
             labels of the released parser and of CelebAMask-HQ into ours, and makes any other label a region.
-        size: as in :class:`Frozen`, like ``input_range``, ``mean`` and ``std``.
+        preprocess: what makes a picture what the network takes; 512 px in [0, 1] if None.
     """
 
     def __init__(
@@ -85,12 +67,9 @@ class SegmentationParser(Frozen):
         *,
         labels: Sequence[str],
         regions: Mapping[str, Sequence[str]] | None = None,
-        size: int = 512,
-        input_range: tuple[Number, Number] = (0.0, 1.0),
-        mean: Channels = 0.0,
-        std: Channels = 1.0,
+        preprocess: Preprocess | None = None,
     ) -> None:
-        super().__init__(network, size=size, input_range=input_range, mean=mean, std=std)
+        super().__init__(network, preprocess=preprocess or Preprocess(size=512))
         self.labels = _distinct(labels, "label")
         merged = merge_labels(self.labels) if regions is None else regions
         self._classes = {region: positions(made_of, self.labels, "label") for region, made_of in merged.items()}
@@ -101,21 +80,18 @@ class SegmentationParser(Frozen):
         model: nn.Module,
         *,
         regions: Mapping[str, Sequence[str]] | None = None,
-        size: int | None = None,
-        mean: Channels = IMAGENET_MEAN,
-        std: Channels = IMAGENET_STD,
+        preprocess: Preprocess | None = None,
     ) -> "SegmentationParser":
         """A Hugging Face model for semantic segmentation, its labels from ``config.id2label``.
 
         Args:
             model: an ``AutoModelForSemanticSegmentation`` or ``AutoModelForUniversalSegmentation``.
             regions: as for the class.
-            size: side of its input in pixels; None takes the configuration's, or else 512.
-            mean: its image processor's ``image_mean``.
-            std: its image processor's ``image_std``.
+            preprocess: what its image processor does; None takes the size of the configuration, or else 512, and
+                ImageNet's mean and deviation.
         """
-        labels = _id2label(model)
-        return cls(model, labels=labels, regions=regions, size=size or _size(model, 512), mean=mean, std=std)
+        preprocess = preprocess or _of_imagenet(_size(model, 512))
+        return cls(model, labels=_id2label(model), regions=regions, preprocess=preprocess)
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -145,7 +121,7 @@ class AttributeClassifier(Frozen):
         attributes: what its outputs are called, in order.
         exclusive: the outputs are classes of which a picture has one (softmax); each class's logit is then that
             of "this one against the others". Otherwise each output is an attribute's own logit (sigmoid).
-        size: as in :class:`Frozen`, like ``input_range``, ``mean`` and ``std``.
+        preprocess: what makes a picture what the network takes; 224 px in [0, 1] if None.
     """
 
     def __init__(
@@ -154,12 +130,9 @@ class AttributeClassifier(Frozen):
         *,
         attributes: Sequence[str],
         exclusive: bool = False,
-        size: int = 224,
-        input_range: tuple[Number, Number] = (0.0, 1.0),
-        mean: Channels = 0.0,
-        std: Channels = 1.0,
+        preprocess: Preprocess | None = None,
     ) -> None:
-        super().__init__(network, size=size, input_range=input_range, mean=mean, std=std)
+        super().__init__(network, preprocess=preprocess or Preprocess(size=224))
         self.attributes = _distinct(attributes, "attribute")
         self.exclusive = exclusive
         if exclusive and len(self.attributes) < 2:
@@ -171,9 +144,7 @@ class AttributeClassifier(Frozen):
         model: nn.Module,
         *,
         exclusive: bool | None = None,
-        size: int | None = None,
-        mean: Channels = IMAGENET_MEAN,
-        std: Channels = IMAGENET_STD,
+        preprocess: Preprocess | None = None,
     ) -> "AttributeClassifier":
         """A Hugging Face model for image classification, its attributes from ``config.id2label``.
 
@@ -183,16 +154,15 @@ class AttributeClassifier(Frozen):
             model: an ``AutoModelForImageClassification``.
             exclusive: as for the class; None asks ``config.problem_type``, and where that says nothing takes two
                 outputs or more for classes.
-            size: side of its input in pixels; None takes the configuration's, or else 224.
-            mean: its image processor's ``image_mean``.
-            std: its image processor's ``image_std``.
+            preprocess: what its image processor does; None takes the size of the configuration, or else 224, and
+                ImageNet's mean and deviation.
         """
         names = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in _id2label(model)]
         if exclusive is None:
             kind = getattr(model.config, "problem_type", None)
             exclusive = kind == "single_label_classification" or (kind is None and len(names) > 1)
-        size = size or _size(model, 224)
-        return cls(model, attributes=names, exclusive=exclusive, size=size, mean=mean, std=std)
+        preprocess = preprocess or _of_imagenet(_size(model, 224))
+        return cls(model, attributes=names, exclusive=exclusive, preprocess=preprocess)
 
     @classmethod
     def from_timm(
@@ -213,16 +183,10 @@ class AttributeClassifier(Frozen):
             raise InputError(
                 f"{type(model).__name__} is no timm model",
                 expected="a module with pretrained_cfg",
-                hint="AttributeClassifier(network, attributes=..., size=..., mean=..., std=...) takes any network.",
+                hint="AttributeClassifier(network, attributes=..., preprocess=...) takes any network.",
             )
-        return cls(
-            model,
-            attributes=attributes,
-            exclusive=exclusive,
-            size=given["input_size"][-1],
-            mean=given["mean"],
-            std=given["std"],
-        )
+        preprocess = Preprocess(size=given["input_size"][-1], mean=given["mean"], std=given["std"])
+        return cls(model, attributes=attributes, exclusive=exclusive, preprocess=preprocess)
 
     def classify(self, image: Image, attributes: Sequence[str]) -> Logits:
         """Logits ``[b, len(attributes)]`` for pictures in [0, 1].
@@ -272,7 +236,7 @@ def _from_queries(
     classes: Float[Tensor, "b queries classes1"], masks: Float[Tensor, "b queries h w"]
 ) -> Float[Tensor, "b classes h w"]:
     """Semantic logits of MaskFormer's queries: each votes for its class (the last means none) where its mask is."""
-    scores = torch.einsum("bqc,bqhw->bchw", classes.softmax(-1)[..., :-1], masks.sigmoid())
+    scores = einsum(classes.softmax(-1)[..., :-1], masks.sigmoid(), "b q c, b q h w -> b c h w")
     return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()  # a softmax turns them into shares
 
 
@@ -309,8 +273,5 @@ def _size(model: nn.Module, otherwise: int) -> int:
     return int(height)
 
 
-def _channels(values: Channels, name: str) -> Float[Tensor, "_ 1 1"]:
-    tensor = torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1)
-    if len(tensor) not in (1, 3):
-        raise InputError(f"{name} needs one value, or one for each of red, green and blue", actual=str(len(tensor)))
-    return tensor
+def _of_imagenet(size: int) -> Preprocess:
+    return Preprocess(size=size, mean=IMAGENET_MEAN, std=IMAGENET_STD)

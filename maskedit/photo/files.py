@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
@@ -127,9 +128,8 @@ def _to_tensor(picture: "Picture") -> Photo:
     if values.ndim == 2:
         if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
             raise PhotoError("the photo has pixels of an unknown range", expected="8 or 16 bits a channel")
-        values = np.repeat(values[:, :, None], 3, axis=2)
-        return torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)[None].contiguous() / 65535
-    return torch.from_numpy(values.copy()).permute(2, 0, 1)[None].contiguous().float() / 255
+        return repeat(torch.from_numpy(values.astype(np.float32)), "h w -> 1 c h w", c=3).contiguous() / 65535
+    return rearrange(torch.from_numpy(values.copy()), "h w c -> 1 c h w").contiguous().float() / 255
 
 
 def _too_large(path: Path) -> PhotoError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -129,7 +130,7 @@ def propose(photo: Photo, degrees: float | int = 0) -> list[Alignment]:
     size = max(SMALLEST, min(SEARCHED, math.ceil(2 * half)))
     small = resample(photo, whole.square_to_photo(size), (size, size), mode="bilinear", padding="zeros")
     found = cascade.detect_multi_scale(
-        img=(small.clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).contiguous().cpu().numpy(),
+        img=rearrange((small.clamp(0, 1) * 255).round().byte(), "1 c h w -> h w c").contiguous().cpu().numpy(),
         scale_factor=1.15,
         step_ratio=1,
         min_size=(max(SMALLEST, size // 20),) * 2,

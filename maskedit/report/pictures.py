@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,7 +22,7 @@ def to_picture(image: Float[Tensor, "1 channels h w"]) -> "Picture":
     if not image.isfinite().all():
         raise InputError("the picture has values that are not finite")
     values = (image.detach().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-    return pil.fromarray(values[0].permute(1, 2, 0).contiguous().numpy())
+    return pil.fromarray(rearrange(values[0], "c h w -> h w c").contiguous().numpy())
 
 
 def scaled(image: Float[Tensor, "1 _ _ _"], height: int) -> "Picture":

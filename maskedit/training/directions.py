@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -30,7 +31,8 @@ def latents_of(
         known: labels of the photos by attribute: 1 present, 0 absent, NaN unknown.
     """
     photos = faces.resized(encoder.size).float() / 255
-    codes = torch.cat([encoder.encode(part) for part in torch.cat([photos, photos.flip(3)]).split(64)]).flatten(1)
+    latents = torch.cat([encoder.encode(part) for part in torch.cat([photos, photos.flip(3)]).split(64)])
+    codes = rearrange(latents, "n layers dim -> n (layers dim)")
     mean = codes.mean(0)
     _, values, directions = torch.linalg.svd(codes - mean, full_matrices=False)
     deviations = values / (len(codes) - 1) ** 0.5

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from maskedit.models.networks.embedding import FaceEmbedding
-from maskedit.models.weights.bundled import write
+from maskedit.models.networks.face_embedding import FaceEmbedding
+from maskedit.models.weights.bundled import write_networks
 from maskedit.training.augment import random_affine, recolour, region_mask, warp_affine
 from maskedit.training.faces import load_faces
 from maskedit.training.labels import SIZE, load_labels
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     hyper, options = read_options(__doc__, PRESETS, arguments, more=more)
     ema = train(training(hyper, options), hyper, out=options.out, every=options.every, device=options.device)
     if options.pack:
-        write(options.pack, {"embedding": (ema, {})})
+        write_networks(options.pack, {"embedding": (ema, {})})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from maskedit.models.networks.portraits import BRANCHES, PortraitEncoder
 from maskedit.models.networks.stylegan2 import StyleGAN2
-from maskedit.models.weights.bundled import NETWORKS, write
+from maskedit.models.weights.bundled import NETWORKS, rounded, write_networks
 from maskedit.training.classifier import known_of
 from maskedit.training.directions import latents_of
 from maskedit.training.faces import load_faces
@@ -68,15 +68,15 @@ def main(arguments: list[str] | None = None) -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     for name in ("landmarks", "judge"):
-        write(options.out / f"{name}.safetensors", {name: rest.pop(name)})
-    write(
+        write_networks(options.out / f"{name}.safetensors", {name: rest.pop(name)})
+    write_networks(
         options.out / "portraits.safetensors",
         {"generator": generator, "encoder": encoder, **rest},
         {
             "latents.mean": latents.mean,
-            "latents.components": latents.components,
+            "latents.components": rounded(latents.components),
             "latents.deviations": latents.deviations,
-            **{f"latents.directions.{name}": direction for name, direction in latents.directions.items()},
+            **{f"latents.directions.{name}": rounded(direction) for name, direction in latents.directions.items()},
         },
     )
     for path in sorted(options.out.glob("*.safetensors")):

@@ -5,7 +5,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from benchmarks.faces.reconstruction import boxed, masked_psnr, perceptual_distance, projections
-from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.face_embedding import FaceEmbedding
 
 
 def pictures(count: int, seed: int, size: int = 16) -> torch.Tensor:

@@ -10,7 +10,7 @@ from maskedit.errors import InputError
 from maskedit.models.adapters import AttributeClassifier, SegmentationParser, pick_logits
 from maskedit.models.networks.bisenet import BiSeNet
 from maskedit.models.networks.resnet import ResNet
-from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, resize_by_area
+from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resize_by_area, resize_smoothly
 from maskedit.models.region_labels import BISENET_LABELS, CELEBAMASK_LABELS, RELEASED_LABELS
 from maskedit.protocols import Classifier, Parser
 
@@ -71,7 +71,9 @@ def test_networks_are_frozen_and_in_eval_mode():
 )
 def test_networks_get_their_own_range(image, how, expected):
     network = Recorder(torch.zeros(2, 1))
-    AttributeClassifier(network, attributes=["smiling"], size=32, **how).classify(image, ["smiling"])
+    AttributeClassifier(network, attributes=["smiling"], preprocess=Preprocess(size=32, **how)).classify(
+        image, ["smiling"]
+    )
     torch.testing.assert_close(network.seen, expected(image))
 
 
@@ -95,7 +97,7 @@ def test_resizing_by_area_averages_what_each_pixel_covers(image, size):
 
 def test_regions_are_sums_of_their_labels(image):
     network = Convolution(19)
-    parser = SegmentationParser(network, labels=CELEBAMASK_LABELS, size=32)
+    parser = SegmentationParser(network, labels=CELEBAMASK_LABELS, preprocess=Preprocess(size=32))
     masks = parser.parse(image, parser.regions)
     assert masks.shape == (2, len(parser.regions), 32, 32)
     torch.testing.assert_close(masks.sum(1), torch.ones(2, 32, 32))
@@ -110,15 +112,15 @@ def test_one_face_under_both_class_orders_gives_the_same_regions(image):
     order = [CELEBAMASK_LABELS.index(label) for label in BISENET_LABELS]
     port.conv.load_state_dict({key: value[order] for key, value in dataset.conv.state_dict().items()})
     asked = ["hair", "mouth", "ears", "below_face", "eyeglasses"]
-    first = SegmentationParser(dataset, labels=CELEBAMASK_LABELS, size=32).parse(image, asked)
-    second = SegmentationParser(port, labels=BISENET_LABELS, size=32).parse(image, asked)
+    first = SegmentationParser(dataset, labels=CELEBAMASK_LABELS, preprocess=Preprocess(size=32)).parse(image, asked)
+    second = SegmentationParser(port, labels=BISENET_LABELS, preprocess=Preprocess(size=32)).parse(image, asked)
     torch.testing.assert_close(first, second)
 
 
 @given(asked=st.lists(st.sampled_from(["background", "mouth", "hair", "below_face"]), min_size=1, max_size=5))
 def test_regions_come_in_the_order_asked(asked):
     torch.manual_seed(0)
-    parser = SegmentationParser(Convolution(9), labels=RELEASED_LABELS, size=8)
+    parser = SegmentationParser(Convolution(9), labels=RELEASED_LABELS, preprocess=Preprocess(size=8))
     picture = torch.rand(1, 3, 8, 8)
     masks = parser.parse(picture, asked)
     for i, region in enumerate(asked):
@@ -127,7 +129,10 @@ def test_regions_come_in_the_order_asked(asked):
 
 def test_own_regions_may_merge_and_leave_out(image):
     parser = SegmentationParser(
-        Convolution(3), labels=["road", "car", "tram"], regions={"vehicles": ["car", "tram"]}, size=32
+        Convolution(3),
+        labels=["road", "car", "tram"],
+        regions={"vehicles": ["car", "tram"]},
+        preprocess=Preprocess(size=32),
     )
     assert parser.regions == ("vehicles",)
     assert parser.parse(image, ["vehicles"]).shape == (2, 1, 32, 32)
@@ -151,8 +156,11 @@ def test_logits_are_found_wherever_they_are(image, wrap):
     plain = Convolution(2)
     wrapped = Convolution(2, wrap)
     wrapped.load_state_dict(plain.state_dict())
-    expected = SegmentationParser(plain, labels=["skin", "hair"], size=32).parse(image, ["hair"])
-    assert torch.equal(SegmentationParser(wrapped, labels=["skin", "hair"], size=32).parse(image, ["hair"]), expected)
+    expected = SegmentationParser(plain, labels=["skin", "hair"], preprocess=Preprocess(size=32)).parse(image, ["hair"])
+    assert torch.equal(
+        SegmentationParser(wrapped, labels=["skin", "hair"], preprocess=Preprocess(size=32)).parse(image, ["hair"]),
+        expected,
+    )
 
 
 def test_queries_vote_for_their_class_where_their_mask_is():
@@ -172,19 +180,23 @@ def test_unknown_outputs_are_refused(output):
 
 def test_gradients_flow_to_the_picture(image):
     picture = image.clone().requires_grad_()
-    parser = SegmentationParser(Convolution(9), labels=RELEASED_LABELS, size=16)
+    parser = SegmentationParser(Convolution(9), labels=RELEASED_LABELS, preprocess=Preprocess(size=16))
     (gradient,) = torch.autograd.grad(parser.parse(picture, ["hair"])[:, :, :8].sum(), picture)
     assert gradient.abs().sum() > 0
 
 
 def test_parsers_work_in_float64(image):
-    parser = SegmentationParser(Convolution(9), labels=RELEASED_LABELS, size=16, mean=0.5).double()
+    parser = SegmentationParser(
+        Convolution(9), labels=RELEASED_LABELS, preprocess=Preprocess(size=16, mean=0.5)
+    ).double()
     assert parser.parse(image.double(), ["hair"]).dtype == torch.float64
 
 
 def test_a_real_segmentation_network(image):
     network = BiSeNet(classes=19, resnet=ResNet(blocks=(1, 1, 1, 1), bottleneck=False, width=4))
-    parser = SegmentationParser(network, labels=BISENET_LABELS, size=64, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    parser = SegmentationParser(
+        network, labels=BISENET_LABELS, preprocess=Preprocess(size=64, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    )
     masks = parser.parse(image, ["hair", "skin"])
     assert masks.shape == (2, 2, 64, 64)
     singles = torch.cat([parser.parse(picture[None], ["hair", "skin"]) for picture in image])
@@ -193,7 +205,7 @@ def test_a_real_segmentation_network(image):
 
 def test_attributes_come_in_the_order_asked(image):
     network = ResNet(blocks=(1, 1, 1, 1), bottleneck=False, width=4, outputs=3)
-    classifier = AttributeClassifier(network, attributes=["smiling", "male", "young"], size=32)
+    classifier = AttributeClassifier(network, attributes=["smiling", "male", "young"], preprocess=Preprocess(size=32))
     logits = classifier.classify(image, ["young", "smiling"])
     assert torch.equal(logits, network(image)[:, [2, 0]])
     with pytest.raises(InputError, match="no attribute is called 'bald'"):
@@ -207,13 +219,15 @@ def test_attributes_come_in_the_order_asked(image):
 def test_exclusive_classes_give_the_logit_of_one_against_the_others(logits, scale):
     values = scale * torch.tensor([logits])
     names = [f"class{i}" for i in range(len(logits))]
-    classifier = AttributeClassifier(Recorder(values), attributes=names, exclusive=True, size=4)
+    classifier = AttributeClassifier(Recorder(values), attributes=names, exclusive=True, preprocess=Preprocess(size=4))
     torch.testing.assert_close(classifier.classify(torch.rand(1, 3, 4, 4), names).sigmoid(), values.softmax(1))
 
 
 def test_exclusive_classes_stay_finite_when_sure():
     values = torch.tensor([[200.0, -200.0]], requires_grad=True)
-    classifier = AttributeClassifier(Recorder(values), attributes=["smiling", "other"], exclusive=True, size=4)
+    classifier = AttributeClassifier(
+        Recorder(values), attributes=["smiling", "other"], exclusive=True, preprocess=Preprocess(size=4)
+    )
     logits = classifier.classify(torch.rand(1, 3, 4, 4), ["smiling", "other"])
     assert torch.equal(logits, torch.tensor([[400.0, -400.0]]))
     (gradient,) = torch.autograd.grad(logits[0, 0], values)
@@ -225,8 +239,8 @@ def test_exclusive_classes_stay_finite_when_sure():
     [
         (lambda: SegmentationParser(Convolution(2), labels=["skin", "skin"]), "label needs a name of its own"),
         (lambda: SegmentationParser(Convolution(2), labels=[]), "label needs a name of its own; got none"),
-        (lambda: SegmentationParser(Convolution(2), labels=["a", "b"], size=0), "positive input size"),
-        (lambda: SegmentationParser(Convolution(2), labels=["a", "b"], mean=(1, 2)), "mean needs one value"),
+        (lambda: Preprocess(size=0), "positive input size"),
+        (lambda: Preprocess(size=8, mean=(1, 2)), "mean needs one value"),
         (lambda: AttributeClassifier(nn.Identity(), attributes=["a"], exclusive=True), "must be two or more"),
         (lambda: AttributeClassifier.from_timm(nn.Identity(), attributes=["a"]), "Identity is no timm model"),
         (lambda: AttributeClassifier.from_transformers(nn.Identity()), "Identity says no labels"),
@@ -239,9 +253,11 @@ def test_wrong_declarations_are_refused_in_a_sentence(make, sentence):
 
 def test_wrong_numbers_of_outputs_are_refused_in_a_sentence(image):
     with pytest.raises(InputError, match=r"one output for each label; expected 3 \(a, b, c\); got 2"):
-        SegmentationParser(Convolution(2), labels=["a", "b", "c"], size=32).parse(image, ["a"])
+        SegmentationParser(Convolution(2), labels=["a", "b", "c"], preprocess=Preprocess(size=32)).parse(image, ["a"])
     with pytest.raises(InputError, match="one output for each attribute; expected 1"):
-        AttributeClassifier(Recorder(torch.zeros(2, 2)), attributes=["a"], size=32).classify(image, ["a"])
+        AttributeClassifier(Recorder(torch.zeros(2, 2)), attributes=["a"], preprocess=Preprocess(size=32)).classify(
+            image, ["a"]
+        )
 
 
 # Real classes of other libraries, tiny and with random weights, so that nothing is downloaded.
@@ -270,7 +286,9 @@ def test_segformer(transformers, image):
         id2label=_celebamask(19),
     )
     model = transformers.SegformerForSemanticSegmentation(config)
-    parser = SegmentationParser.from_transformers(model, size=32)
+    parser = SegmentationParser.from_transformers(
+        model, preprocess=Preprocess(size=32, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    )
     assert "below_face" in parser.regions
     masks = parser.parse(image, ["hair", "eyes"])
     pixels = (image - _channels(*IMAGENET_MEAN)) / _channels(*IMAGENET_STD)
@@ -304,7 +322,9 @@ def test_mask2former_style_queries(transformers, image):
         id2label=_celebamask(19),
     )
     model = transformers.MaskFormerForInstanceSegmentation(config)
-    parser = SegmentationParser.from_transformers(model, size=64)
+    parser = SegmentationParser.from_transformers(
+        model, preprocess=Preprocess(size=64, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    )
     masks = parser.parse(image, parser.regions)
     torch.testing.assert_close(masks.sum(1), torch.ones(2, 64, 64))
 
@@ -325,7 +345,7 @@ def _vit(transformers, **config):
 
 def test_vit_of_independent_attributes(transformers, image):
     model = _vit(transformers, id2label={0: "Smiling", 1: "Wavy Hair"}, problem_type="multi_label_classification")
-    classifier = AttributeClassifier.from_transformers(model, mean=0.5, std=0.5)
+    classifier = AttributeClassifier.from_transformers(model, preprocess=Preprocess(size=32, mean=0.5, std=0.5))
     assert classifier.attributes == ("smiling", "wavy_hair")
     assert classifier.size == 32
     logits = classifier.classify(image, ["wavy_hair"])
@@ -334,11 +354,13 @@ def test_vit_of_independent_attributes(transformers, image):
 
 def test_vit_of_exclusive_classes(transformers, image):
     model = _vit(transformers, id2label={0: "angry", 1: "happy", 2: "sad"})
-    classifier = AttributeClassifier.from_transformers(model, mean=0.5, std=0.5)
+    classifier = AttributeClassifier.from_transformers(model, preprocess=Preprocess(size=32, mean=0.5, std=0.5))
     assert classifier.exclusive
     expected = model(pixel_values=2 * image - 1).logits.softmax(1)[:, 1]
     torch.testing.assert_close(classifier.classify(image, ["happy"])[:, 0].sigmoid(), expected)
-    assert not AttributeClassifier.from_transformers(model, exclusive=False).exclusive
+    usual = AttributeClassifier.from_transformers(model, exclusive=False)
+    assert not usual.exclusive
+    assert repr(usual.preprocess) == f"Preprocess(size=32, mean={IMAGENET_MEAN}, std={IMAGENET_STD})"
 
 
 def test_timm(image):
@@ -350,3 +372,20 @@ def test_timm(image):
     pixels = nn.functional.interpolate(image, (classifier.size, classifier.size), mode="area")
     pixels = (pixels - _channels(*given_["mean"])) / _channels(*given_["std"])
     torch.testing.assert_close(classifier.classify(image, ["male"])[:, 0], model(pixels)[:, 1])
+
+
+@pytest.mark.parametrize("resize", ["area", "smooth"])
+def test_a_preprocess_is_its_formula_at_its_size(image, resize):
+    prepare = Preprocess(size=16, resize=resize, input_range=(0, 255), mean=(104, 117, 123), std=(2, 4, 8))
+    small = {"area": resize_by_area, "smooth": resize_smoothly}[resize](image, 16)
+    expected = (255 * small - _channels(104, 117, 123)) / _channels(2, 4, 8)
+    torch.testing.assert_close(prepare(image), expected, rtol=1e-5, atol=1e-4)
+    assert prepare(image.double()).dtype == torch.float64
+    assert not prepare.state_dict()
+    assert "resize='smooth'" in repr(prepare) or resize == "area"
+
+
+def test_a_smooth_resize_keeps_what_is_flat_and_leaves_its_own_size_alone(image):
+    assert resize_smoothly(image, image.shape[-1]) is image
+    flat = torch.full((1, 3, 50, 70), 0.3)
+    torch.testing.assert_close(resize_smoothly(flat, 16), torch.full((1, 3, 16, 16), 0.3))

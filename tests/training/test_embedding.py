@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskedit.models.networks.embedding import FaceEmbedding
-from maskedit.models.weights.bundled import load_embedding, read
+from maskedit.models.networks.face_embedding import FaceEmbedding
+from maskedit.models.weights.bundled import load_embedding, read_networks
 from maskedit.training import embedding
 from maskedit.training.embedding import TEMPERATURE, info_nce, views
 from maskedit.training.loop import step_rng
@@ -49,7 +49,7 @@ def test_training_learns_and_packs(drawn_faces: Path, drawn_labels: Path, tmp_pa
     embedding.main([*folders, "--steps", "30", "--batch", "6", "--every", "10", "--pack", str(file)])
     losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < 0.8 * losses[0]
-    net = read(file)[0]["embedding"]
+    net = read_networks(file)[0]["embedding"]
     assert isinstance(net, FaceEmbedding)
     assert not net.training
 

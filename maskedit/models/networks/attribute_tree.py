@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -89,8 +90,8 @@ class AttributeTree(nn.Module):
     def __init__(self, *, width: int = 64, hidden: int = 128, size: int = 224) -> None:
         super().__init__()
         self.size = size
-        self.register_buffer("celeba_mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("celeba_std", torch.tensor(STD).view(1, 3, 1, 1))
+        self.register_buffer("celeba_mean", rearrange(torch.tensor(MEAN), "c -> 1 c 1 1"))
+        self.register_buffer("celeba_std", rearrange(torch.tensor(STD), "c -> 1 c 1 1"))
         self.conv_layers = nn.ModuleDict()
         self.fc_layers = nn.ModuleDict()
         channels = 3
@@ -138,7 +139,7 @@ class AttributeTree(nn.Module):
         features = {0: (resize_by_area(image, self.size) - self.celeba_mean) / self.celeba_std}
         for level, needed in zip(LEVELS, branches_to(leaves), strict=True):
             if level.group == "fc_layers":
-                features = {branch: x.flatten(1) for branch, x in features.items()}
+                features = {branch: rearrange(x, "b c h w -> b (c h w)") for branch, x in features.items()}
             features = {branch: self._branch(level, branch)(features[level.parents[branch]]) for branch in needed}
         return torch.cat([features[leaf] for leaf in leaves], dim=1)
 

@@ -5,13 +5,14 @@ The port takes the ResNet's features at 1/8 of the size in place of the paper's 
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskedit.models.adapters import SegmentationParser
 from maskedit.models.files.state_dict import State, fill, shape_of, unwrap
 from maskedit.models.networks.resnet import ResNet
-from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from maskedit.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from maskedit.models.region_labels import BISENET_LABELS
 
 Map = Float[Tensor, "b channels h w"]
@@ -141,8 +142,9 @@ def celebamask_parser(state: State) -> SegmentationParser:
         CheckpointError: if keys or shapes are not a BiSeNet's.
     """
     network = BiSeNet.from_state_dict(state)
-    return SegmentationParser(network, labels=BISENET_LABELS, size=512, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    preprocess = Preprocess(size=512, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return SegmentationParser(network, labels=BISENET_LABELS, preprocess=preprocess)
 
 
 def _whole(x: Map) -> Float[Tensor, "b channels 1 1"]:
-    return x.mean((2, 3), keepdim=True)
+    return reduce(x, "b channels h w -> b channels 1 1", "mean")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from maskedit.models.adapters import SegmentationParser
 from maskedit.models.files.state_dict import State, fill, shape_of, unwrap
 from maskedit.models.networks.resnet import ResNet
+from maskedit.models.preprocess import Preprocess
 from maskedit.models.region_labels import RELEASED_LABELS
 
 RATES = (12, 24, 36)
@@ -92,7 +93,8 @@ def released_parser(state: State) -> SegmentationParser:
         CheckpointError: if keys or shapes are not a DeepLabV3's.
     """
     network = DeepLabV3.from_state_dict(state)
-    return SegmentationParser(network, labels=RELEASED_LABELS, size=512, input_range=(-1, 1))
+    preprocess = Preprocess(size=512, input_range=(-1, 1))
+    return SegmentationParser(network, labels=RELEASED_LABELS, preprocess=preprocess)
 
 
 def _norm(channels: int) -> list[nn.Module]:

@@ -9,10 +9,12 @@ from itertools import chain, pairwise
 
 import torch
 import torch.nn.functional as F
+from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES, REGIONS
+from maskedit.models.preprocess import Preprocess, resize_smoothly
 from maskedit.models.region_labels import positions
 from maskedit.types import Image, Latent, Logits
 
@@ -25,13 +27,6 @@ BRANCHES = {
     "skin": ("pale_skin", "young"),
 }
 """The attributes that the bundled classifier tells, by the branch that tells them."""
-
-
-def fit(image: Image, size: int) -> Float[Tensor, "b 3 size size"]:
-    """The image at ``size`` pixels a side, without aliasing."""
-    if image.shape[-2:] == (size, size):
-        return image
-    return F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 class Conv(nn.Sequential):
@@ -104,6 +99,7 @@ class LandmarkNet(nn.Module):
     def __init__(self, *, size: int = 96, widths: Sequence[int] = (24, 48, 72, 96), points: int = 68) -> None:
         super().__init__()
         self.size = size
+        self.preprocess = Preprocess(size=size, resize="smooth", mean=0.5)
         self.trunk = Hourglass(widths=widths, finest=1)
         self.head = nn.Conv2d(widths[1], points, 1)
 
@@ -114,12 +110,13 @@ class LandmarkNet(nn.Module):
         scikit-image's frontal-face cascade, a tenth of the box below its middle), give or take a fifth in size, a
         tenth in place and 30 degrees in turn.
         """
-        maps = self.head(self.trunk(fit(crop, self.size) - 0.5)).to(crop.dtype)
+        maps = self.head(self.trunk(self.preprocess(crop))).to(crop.dtype)
         chances = maps.flatten(2).softmax(2).view_as(maps)
         h, w = maps.shape[-2:]
         x = (torch.arange(w, device=maps.device, dtype=maps.dtype) + 0.5) / w
         y = (torch.arange(h, device=maps.device, dtype=maps.dtype) + 0.5) / h
-        return torch.stack([(chances.sum(2) * x).sum(2), (chances.sum(3) * y).sum(2)], 2)
+        centres = einsum(chances, x, "b n h w, w -> b n"), einsum(chances, y, "b n h w, h -> b n")
+        return rearrange(list(centres), "xy b n -> b n xy")
 
     forward = landmarks
 
@@ -138,12 +135,13 @@ class PortraitParser(nn.Module):
     ) -> None:
         super().__init__()
         self.regions, self.size = tuple(regions), size
+        self.preprocess = Preprocess(size=size, resize="smooth", mean=0.5)
         self.trunk = Hourglass(widths=widths, finest=0)
         self.head = nn.Conv2d(widths[0], len(self.regions), 1)
 
     def logits(self, image: Image) -> Float[Tensor, "b regions size size"]:
         """One map per region; their softmax over the regions is what ``parse`` gives."""
-        maps = self.head(self.trunk(fit(image, self.size) - 0.5)).to(image.dtype)
+        maps = self.head(self.trunk(self.preprocess(image))).to(image.dtype)
         return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
 
     def parse(self, image: Image, regions: Sequence[str]) -> Float[Tensor, "b regions size size"]:
@@ -186,8 +184,8 @@ class PortraitEncoder(nn.Module):
         A component is divided by the root of its deviation: between plain ones, of which the last would hardly learn,
         and white ones, in which the last would be mostly noise.
         """
-        small = fit(photos, self.size)
-        pixels = torch.cat([small, small.flip(3)]).flatten(1)
+        small = resize_smoothly(photos, self.size)
+        pixels = rearrange([small, small.flip(3)], "sides n c h w -> (sides n) (c h w)")
         self.mean.copy_(pixels.mean(0))
         _, values, directions = torch.linalg.svd(pixels - self.mean, full_matrices=False)
         deviations = values[: len(self.basis), None].clamp(min=1e-3 * float(values[0])) / len(pixels) ** 0.5
@@ -195,8 +193,9 @@ class PortraitEncoder(nn.Module):
 
     def encode(self, image: Image) -> Latent:
         """Latents ``[b, layers, dim]``."""
-        components = (fit(image, self.size).flatten(1) - self.mean) @ self.basis.T
-        return self.expand(components).to(image.dtype).unflatten(1, self.latent_shape)
+        pixels = rearrange(resize_smoothly(image, self.size), "b c h w -> b (c h w)")
+        latent = self.expand((pixels - self.mean) @ self.basis.T).to(image.dtype)
+        return rearrange(latent, "b (layers dim) -> b layers dim", layers=self.latent_shape[0])
 
     forward = encode
 
@@ -222,6 +221,7 @@ class PortraitClassifier(nn.Module):
         super().__init__()
         self.known = {name: tuple(attributes) for name, attributes in branches.items()}
         self.size = size
+        self.preprocess = Preprocess(size=size, resize="smooth", mean=0.5)
         first, second, third = widths
         self.trunk = nn.Sequential(
             Conv(inputs=3, outputs=first),
@@ -258,7 +258,7 @@ class PortraitClassifier(nn.Module):
             InputError: if an attribute is not among ``self.attributes``.
         """
         positions(attributes, self.attributes, "attribute")
-        shared = self.trunk(fit(image, self.size) - 0.5)
+        shared = self.trunk(self.preprocess(image))
         logits: dict[str, Tensor] = {}
         for name, group in self.known.items():
             if not set(group).isdisjoint(attributes):
@@ -288,6 +288,7 @@ class PortraitJudge(nn.Module):
     ) -> None:
         super().__init__()
         self.attributes, self.size = tuple(attributes), size
+        self.preprocess = Preprocess(size=size, resize="smooth", input_range=(-1.0, 1.0))
         blocks: list[nn.Module] = []
         for before, width in pairwise((3, *widths)):
             blocks += [
@@ -315,7 +316,7 @@ class PortraitJudge(nn.Module):
             InputError: if an attribute is not among ``self.attributes``.
         """
         chosen = positions(attributes, self.attributes, "attribute")
-        return self.head(self.body(fit(image, self.size) * 2 - 1)).to(image.dtype)[:, chosen]
+        return self.head(self.body(self.preprocess(image))).to(image.dtype)[:, chosen]
 
 
 class Separable(nn.Module):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -129,7 +130,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b outputs"]:
         """Logits; of a network without a linear layer, the features averaged over the picture."""
-        x = self.features(x)[-1].mean((2, 3))
+        x = reduce(self.features(x)[-1], "b c h w -> b c", "mean")
         return x if self.fc is None else self.fc(x)
 
     def _layer(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -76,7 +77,7 @@ class VGG(nn.Module):
         x = self.features(x)
         if x.shape[-2:] != (7, 7):  # 224 px give 7x7
             x = F.adaptive_avg_pool2d(x, 7)
-        return self.classifier(x.flatten(1))
+        return self.classifier(rearrange(x, "b c h w -> b (c h w)"))
 
 
 def _stages(state: State) -> tuple[list[list[int]], bool]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from maskedit.errors import CheckpointError, InputError
 from maskedit.files import write_whole
 from maskedit.models.files.state_dict import fill
-from maskedit.models.networks.embedding import FaceEmbedding
+from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.models.networks.portraits import (
     LandmarkNet,
     PortraitClassifier,
@@ -35,6 +35,9 @@ NETWORKS: Mapping[str, type[nn.Module]] = {
     "embedding": FaceEmbedding,
 }
 
+SIGNIFICANT = 8
+"""Bits of each weight that are kept: bfloat16's, in which the networks were trained."""
+
 
 def load(name: str = "portraits", *, device: torch.device | str = "cpu") -> Models:
     """The bundled models of that name, frozen and ready for use.
@@ -49,7 +52,7 @@ def load(name: str = "portraits", *, device: torch.device | str = "cpu") -> Mode
     """
     if name != "portraits":
         raise InputError(f"no bundled models are called {name!r}", expected="'portraits'")
-    networks, tensors = read(WEIGHTS / "portraits.safetensors")
+    networks, tensors = read_networks(WEIGHTS / "portraits.safetensors")
     for network in networks.values():
         network.to(device)
     generator, encoder, parser, classifier = (
@@ -59,9 +62,11 @@ def load(name: str = "portraits", *, device: torch.device | str = "cpu") -> Mode
     assert isinstance(encoder, PortraitEncoder)
     assert isinstance(parser, PortraitParser)
     assert isinstance(classifier, PortraitClassifier)
-    own = {key.removeprefix("latents."): value.to(device) for key, value in tensors.items()}
+    own = {key.removeprefix("latents."): value.float().to(device) for key, value in tensors.items()}
     directions = {key.removeprefix("directions."): own[key] for key in sorted(own) if key.startswith("directions.")}
-    latents = LatentDistribution(own["mean"], own["components"], own["deviations"], directions)
+    bent = own["components"]  # by rounding; a step of Newton and Schulz makes them orthonormal again
+    components = 1.5 * bent - 0.5 * (bent @ bent.mT) @ bent
+    latents = LatentDistribution(own["mean"], components, own["deviations"], directions)
     return Models(
         generator=generator.freeze(),
         parser=parser,
@@ -75,7 +80,7 @@ def load(name: str = "portraits", *, device: torch.device | str = "cpu") -> Mode
 @cache
 def load_landmarks() -> LandmarkNet:
     """The bundled network that finds the 68 points of a face in a loose crop around it, frozen; read once."""
-    network = read(WEIGHTS / "landmarks.safetensors")[0]["landmarks"]
+    network = read_networks(WEIGHTS / "landmarks.safetensors")[0]["landmarks"]
     assert isinstance(network, LandmarkNet)
     return network
 
@@ -83,7 +88,7 @@ def load_landmarks() -> LandmarkNet:
 @cache
 def load_judge() -> PortraitJudge:
     """The bundled second classifier, which no edit is optimised against, frozen; read once."""
-    network = read(WEIGHTS / "judge.safetensors")[0]["judge"]
+    network = read_networks(WEIGHTS / "judge.safetensors")[0]["judge"]
     assert isinstance(network, PortraitJudge)
     return network
 
@@ -91,12 +96,12 @@ def load_judge() -> PortraitJudge:
 @cache
 def load_embedding() -> FaceEmbedding:
     """The bundled network that figures of pictures and edits are taken with, frozen; read once."""
-    network = read(WEIGHTS / "embedding.safetensors")[0]["embedding"]
+    network = read_networks(WEIGHTS / "embedding.safetensors")[0]["embedding"]
     assert isinstance(network, FaceEmbedding)
     return network
 
 
-def read(path: Path) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
+def read_networks(path: Path) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
     """The networks in a file of bundled weights, and the tensors that belong to none.
 
     The file's metadata hold, under "networks", the keyword arguments of each network as JSON; its weights are the
@@ -122,22 +127,31 @@ def read(path: Path) -> tuple[dict[str, nn.Module], dict[str, Tensor]]:
     return networks, tensors
 
 
-def write(
+def write_networks(
     path: Path, networks: Mapping[str, tuple[nn.Module, Mapping[str, Any]]], tensors: Mapping[str, Tensor] | None = None
 ) -> None:
-    """What :func:`read` reads: weights in half precision, the other tensors as they are.
+    """What :func:`read_networks` reads: weights in half precision, :func:`rounded`; the other tensors as they are.
 
     Args:
         path: the file; written whole or not at all.
         networks: each with the keyword arguments that make one like it.
         tensors: more to keep.
+
+    Raises:
+        FileError: if it cannot be written.
     """
     from safetensors.torch import save
 
     state = {key: value.contiguous() for key, value in (tensors or {}).items()}
     for name, (network, _) in networks.items():
         for key, value in network.state_dict().items():
-            value = value.half() if value.is_floating_point() else value
-            state[f"{name}.{key}"] = value.contiguous()
+            state[f"{name}.{key}"] = rounded(value) if value.is_floating_point() else value.contiguous()
     configs = {name: dict(config) for name, (_, config) in networks.items()}
     write_whole(path, save(state, {"networks": json.dumps(configs), "format": "pt"}))
+
+
+def rounded(values: Tensor) -> Tensor:
+    """In float16, the nearest numbers of ``SIGNIFICANT`` bits; the bits after them are zero, and pack well."""
+    dropped = 11 - SIGNIFICANT  # float16 has 11, the first of them not written
+    bits = values.half().contiguous().view(torch.int16).int()
+    return ((bits + (1 << (dropped - 1))) & -(1 << dropped)).to(torch.int16).view(torch.float16)

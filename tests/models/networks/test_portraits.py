@@ -1,9 +1,12 @@
 """The small networks of the portrait models, and the bundled weights: protocols, independence, figures."""
 
+import zlib
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskedit.attributes import ATTRIBUTE_REGIONS, REGIONS
@@ -17,7 +20,7 @@ from maskedit.models.networks.portraits import (
     PortraitParser,
 )
 from maskedit.models.networks.stylegan2 import StyleGAN2
-from maskedit.models.weights.bundled import WEIGHTS, read, write
+from maskedit.models.weights.bundled import WEIGHTS, read_networks, rounded, write_networks
 from maskedit.protocols import Classifier, Encoder, Generator, Models, Parser
 
 
@@ -130,18 +133,27 @@ def test_landmarks_follow_the_picture() -> None:
 def test_written_weights_are_read(tmp_path: Path) -> None:
     config = {"size": 32, "widths": (8, 8, 8)}
     parser = PortraitParser(**config).eval()
-    write(tmp_path / "a.safetensors", {"parser": (parser, config)}, {"latents.mean": torch.ones(2)})
-    networks, tensors = read(tmp_path / "a.safetensors")
+    write_networks(tmp_path / "a.safetensors", {"parser": (parser, config)}, {"latents.mean": torch.ones(2)})
+    networks, tensors = read_networks(tmp_path / "a.safetensors")
     torch.testing.assert_close(outputs(networks["parser"], pictures()), outputs(parser, pictures()), atol=0.01, rtol=0)
     assert tensors.keys() == {"latents.mean"}
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@given(st.floats(-1000, 1000, width=32))
+def test_rounded_weights_have_eight_bits_and_are_the_nearest_such(value: float) -> None:
+    found = rounded(torch.tensor([value]))
+    assert found.dtype == torch.float16
+    assert not (found.view(torch.int16) & 0b111).any()
+    assert abs(float(found) - value) <= max(abs(value) * 2**-8 * 1.13, 2**-21)  # halves are rounded twice
+    assert torch.equal(rounded(found), found)
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all"])
 def test_broken_weights_get_a_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"the bundled weights a\.safetensors cannot be read"):
-        read(tmp_path / "a.safetensors")
+        read_networks(tmp_path / "a.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +206,11 @@ def test_noise_changes_the_picture(portraits: Models) -> None:
     noisy = [torch.randn(1, 1, *shape, generator=random) for shape in generator.noise_shapes]
     change = generator.synthesize(latents.mean[None], noisy) - generator.synthesize(latents.mean[None], silent)
     assert change.abs().mean() > 2e-3
+
+
+def test_bundled_weights_are_small_packed_as_a_wheel_packs_them() -> None:
+    packed = sum(len(zlib.compress(path.read_bytes(), 6)) for path in WEIGHTS.glob("*.safetensors"))
+    assert packed < 9.6e6  # the wheel shall be under 10 MB
 
 
 def test_bundled_weights_are_small() -> None:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maskedit.models.networks.portraits import Conv, Residual, fit
+from maskedit.models.networks.portraits import Conv, Residual
+from maskedit.models.preprocess import Preprocess
 from maskedit.types import Image
 
 
@@ -23,6 +25,7 @@ class FaceEmbedding(nn.Module):
     def __init__(self, *, dim: int = 64, size: int = 64, widths: Sequence[int] = (24, 48, 64, 96)) -> None:
         super().__init__()
         self.dim, self.size = dim, size
+        self.preprocess = Preprocess(size=size, resize="smooth", mean=0.5)
         self.levels = nn.ModuleList([Conv(inputs=3, outputs=widths[0], stride=2)])
         for before, width in pairwise(widths):
             self.levels.append(nn.Sequential(Conv(inputs=before, outputs=width, stride=2), Residual(channels=width)))
@@ -31,7 +34,7 @@ class FaceEmbedding(nn.Module):
 
     def features(self, image: Image) -> list[Float[Tensor, "b _ _ _"]]:
         """Maps at 1/2, 1/4, ... of ``size``."""
-        x, maps = fit(image, self.size) - 0.5, []
+        x, maps = self.preprocess(image), []
         for level in self.levels:
             x = level(x)
             maps.append(x)
@@ -39,7 +42,7 @@ class FaceEmbedding(nn.Module):
 
     def embed(self, image: Image) -> Float[Tensor, "b dim"]:
         """Vectors of length ``dim ** 0.5``: a number's mean square is 1."""
-        numbers = self.head(self.features(image)[-1].flatten(1))
+        numbers = self.head(rearrange(self.features(image)[-1], "b c h w -> b (c h w)"))
         return (F.normalize(numbers) * self.dim**0.5).to(image.dtype)
 
     forward = embed
