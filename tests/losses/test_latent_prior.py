@@ -25,6 +25,8 @@ def test_prior_is_zero_at_the_mean_and_one_at_one_deviation_along_all(whole, dev
     ("call", "says"),
     [
         (lambda: losses.LatentPrior()(torch.rand(2, 3), latents()), r"\[b, 2, 3\]"),
+        (lambda: losses.LatentPrior()(torch.rand(5, 3, 3), latents()), r"\[b, 2, 3\].*\[5, 3, 3\]"),
+        (lambda: losses.LatentPrior()(torch.rand(1, 5, 2, 3), latents()), r"\[b, 2, 3\]"),
     ],
 )
 def test_wrong_shapes_and_types_get_a_sentence(call, says):

@@ -19,6 +19,7 @@ def test_by_hand():
     ours, theirs = layer((3, 4), (1, 0)), layer((0, 2), (0, 1))
     mask = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
     assert functional.masked_perceptual([ours], [theirs], mask).item() == pytest.approx(0.4)
+    assert functional.masked_perceptual([ours.mT], [theirs.mT], mask.mT).item() == pytest.approx(0.4)
     # Pixels weigh by the mask: (1 x 0.4 + 0.5 x 2) / 1.5.
     mask = torch.tensor([1.0, 0.5]).view(1, 1, 1, 2)
     assert functional.masked_perceptual([ours], [theirs], mask).item() == pytest.approx(1.4 / 1.5)

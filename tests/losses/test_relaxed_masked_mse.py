@@ -29,6 +29,7 @@ def test_what_the_target_covers_is_not_kept(dtype, device, close):
     kept = (preserve - target).clamp(0, 1)
     close(functional.relax_preserved(preserve, target), kept)
     assert (functional.relax_preserved(preserve, torch.ones_like(target)) == 0).all()
+    assert functional.relax_preserved(preserve + 1, torch.zeros_like(target)).max() == 1
     for normalize in ("image", "mask"):
         expected = functional.masked_mse(generated, original, kept, normalize=normalize)
         value = losses.RelaxedMaskedMSE(normalize=normalize)(generated, original, preserve, target)

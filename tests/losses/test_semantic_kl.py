@@ -77,6 +77,10 @@ def test_by_hand():
             assert losses.SemanticKL()(logits, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_smoothing_is_a_setting_and_no_weight():
+    assert losses.SemanticKL(smoothing=[0.0, 0.5]).state_dict() == {}
+
+
 def test_each_attribute_has_its_own_smoothing(dtype, device, close):
     logits = torch.tensor([[0.5, -1.0], [2.0, 0.0]]).to(device, dtype)
     labels = torch.tensor([[1.0, 0.0], [0.0, 0.3]]).to(logits)

