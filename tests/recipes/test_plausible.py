@@ -2,7 +2,9 @@
 
 import pytest
 
+import maskedit as me
 from maskedit.recipes import plausible
+from tests.recipes.written_out import check
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,67 @@ def test_the_fit_is_of_all_but_the_background_and_the_edit_leaves_its_regions_fr
     fit, edit = plausible("smiling")
     assert "skin + mouth + eyebrows + eyes + nose + hair + ears + below_face" in str(fit.objective)
     assert "skin + eyebrows + eyes + nose + hair + ears + below_face" in str(edit.objective)
+
+
+FACE = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair", "ears", "below_face")
+
+
+def expected(names, regions, *, prior, lr, moves, weight=5.0, look=None, shape=False, size=None, steps=(120, 200)):
+    """The two stages, written out."""
+    kept = [name for name in FACE if name not in regions]
+    edit = weight * me.preserve(*kept) + prior * me.latent_prior() + 0.03 * look
+    if shape:
+        edit = edit + 0.5 * me.shape("hair")
+    for region, scale in (size or {}).items():
+        edit = edit + me.region_size(region, scale=scale)
+    fit = 5.0 * me.preserve(*FACE) + 0.002 * me.latent_prior()
+    return (
+        me.Stage("fit", steps[0], fit, vary=me.latent(lr=0.02)),
+        me.Stage("edit", steps[1], edit, vary=me.latent(lr=lr, **moves), after_step=[me.GrowTarget()]),
+    )
+
+
+def test_a_hair_colour_written_out() -> None:
+    look = me.attribute("black_hair", smoothing=0.01, hold=["young"], seen_in="blended")
+    parts = {"prior": 0.002, "lr": 0.05, "moves": {"components": 64}, "look": look, "shape": True}
+    check(
+        plausible("black_hair", hold=["young"]),
+        me.Blend(kind="tint", preserve=(), softness=1, since="fit"),
+        *expected("black_hair", ["hair"], **parts),
+    )
+
+
+def test_a_hair_shape_written_out() -> None:
+    look = me.attribute("wavy_hair", target=0.7, smoothing=0.2, seen_in="blended")
+    parts = {"prior": 0.002, "lr": 0.05, "moves": {"components": 64}, "look": look, "shape": True}
+    check(
+        plausible("wavy_hair", target=0.7, smoothing=0.2, steps=(3, 4)),
+        me.Blend(kind="change", preserve=(), softness=1, since="fit"),
+        *expected("wavy_hair", ["hair"], **parts, steps=(3, 4)),
+    )
+
+
+@pytest.mark.parametrize(("name", "region", "components"), [("big_nose", "nose", 24), ("narrow_eyes", "eyes", 64)])
+def test_a_shape_with_a_size_written_out(name: str, region: str, components: int) -> None:
+    look = me.attribute(name, smoothing=0.01, hold=["smiling"], seen_in="blended")
+    parts = {"prior": 0.05, "lr": 0.03, "moves": {"components": components}, "look": look, "size": {region: 1.5}}
+    check(
+        plausible(name, hold=["smiling"], size={region: 1.5}),
+        me.Blend(kind="redraw", preserve=("skin",), softness=1, since="fit"),
+        *expected(name, [region], **parts),
+    )
+
+
+def test_a_new_smile_written_out() -> None:
+    look = me.attribute("smiling", target=0.8, smoothing=0.03, hold=["young"])
+    parts = {"weight": 0.05, "prior": 0.01, "lr": 0.03, "moves": {"along": ["smiling"]}, "look": look}
+    check(
+        plausible("smiling", target=0.8, hold=["young"], size={"mouth": 1.2}),
+        me.Blend(kind="redraw", preserve=("skin",), softness=1, since="fit"),
+        *expected("smiling", ["mouth"], **parts, size={"mouth": 1.2}),
+    )
+
+
+def test_half_a_smile_goes_along_components_and_more_along_its_direction() -> None:
+    assert "24 components" in str(plausible("smiling", target=0.5))
+    assert "along smiling" in str(plausible("smiling", target=0.51))
