@@ -87,3 +87,57 @@ def test_networks_that_count_their_batches_have_a_fingerprint_too():
 def test_nonsense_is_refused_before_any_work(make, says):
     with pytest.raises(me.InputError, match=says):
         make()
+
+
+def test_a_start_is_a_fresh_latent_without_gradient():
+    given = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    image = toys.pictures(2)
+    started = me.Problem(toys.models(), image, "smiling", start=given).start_latent()
+    assert torch.equal(started, given)
+    assert not started.requires_grad
+    assert started.data_ptr() != given.data_ptr()
+    trio = toys.models()
+    encoded = me.Problem(trio, image, "smiling", start="encoder").start_latent()
+    assert torch.equal(encoded, trio.encoder.encode(image))
+    mean = me.Problem(trio, image, "smiling").start_latent()
+    assert torch.equal(mean, trio.mean_latent.expand(2, 3, 4))
+    mean.zero_()
+    assert (trio.mean_latent != 0).any()
+
+
+def test_a_gradient_of_the_encoder_does_not_go_on():
+    class Learning(toys.ToyEncoder):
+        def encode(self, image):
+            return super().encode(image) * torch.ones((), dtype=image.dtype, requires_grad=True)
+
+    this = me.Problem(toys.models(encoder=Learning()), toys.pictures(1), "smiling", start="encoder")
+    assert not this.start_latent().requires_grad
+
+
+def test_noise_starts_at_nothing():
+    noises = me.Problem(toys.models(), toys.pictures(2), "smiling").start_noises()
+    assert [tuple(noise.shape) for noise in noises] == [(2, 1, 4, 4), (2, 1, 8, 8), (2, 1, 16, 16)]
+    assert all((noise == 0).all() and noise.dtype == torch.float64 for noise in noises)
+
+
+def test_the_fingerprint_is_of_each_part_of_the_distribution():
+    mean, basis = torch.zeros(3, 4), torch.eye(12)[:2]
+    tables = [
+        None,
+        me.LatentDistribution(mean, basis, torch.ones(2)),
+        me.LatentDistribution(mean + 1, basis, torch.ones(2)),
+        me.LatentDistribution(mean, basis.flip(0), torch.ones(2)),
+        me.LatentDistribution(mean, basis, torch.full((2,), 2.0)),
+        me.LatentDistribution(mean, basis, torch.ones(2), {"smiling": mean}),
+        me.LatentDistribution(mean, basis, torch.ones(2), {"young": mean}),
+        me.LatentDistribution(mean, basis, torch.ones(2), {"young": mean + 1}),
+    ]
+    image = toys.pictures(1)
+    prints = {me.Problem(toys.models(latents=table), image, "smiling").fingerprint for table in tables}
+    assert len(prints) == len(tables)
+
+
+def test_one_deviation_that_is_nothing_is_refused():
+    spoiled = me.LatentDistribution(torch.zeros(3, 4), torch.eye(12)[:2], torch.tensor([1.0, 0.0]))
+    with pytest.raises(me.InputError, match="positive deviations"):
+        me.Problem(toys.models(latents=spoiled), toys.pictures(1), "smiling")

@@ -33,3 +33,11 @@ def test_the_change_is_counted_from_where_the_schedule_says(since):
     torch.testing.assert_close(result.fitted, toys.ToyGenerator().synthesize(begun, []))
     expected = this.image + result.masks["blend"] * (result.generated - result.fitted)
     torch.testing.assert_close(result.image, expected)
+
+
+def test_a_change_by_hand():
+    fitted, edited = torch.full((1, 3, 1, 3), 0.25), torch.full((1, 3, 1, 3), 0.5)
+    mask = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 3)
+    photo = torch.full((1, 3, 1, 3), 0.6)
+    blended = me.blend_change(edited, fitted, photo, mask)
+    torch.testing.assert_close(blended, photo + torch.tensor([0.0, 0.125, 0.25]))

@@ -1,5 +1,8 @@
 """Structure redrawn where the edit drew another one."""
 
+import math
+
+import pytest
 import torch
 
 import maskedit as me
@@ -24,3 +27,31 @@ def test_redrawing_takes_the_ghost_and_leaves_the_strands():
     # The teeth that went do not glow through: colours are compared where nothing was redrawn.
     glow = [toned(closed, fitted, same)[0, 0, 32, 32] - 0.4 for same in (mask, mask * (1 - redrawn(closed, soft)))]
     assert glow[1] < 0.4 * glow[0]
+
+
+def test_what_counts_as_redrawn_grows_with_the_change_of_detail():
+    plain = torch.full((1, 3, 64, 64), 0.5)
+    line = torch.zeros_like(plain)
+    line[..., 32] = 1
+    shares = [redrawn(plain + height * line, plain)[0, 0, 32, 32].item() for height in (0.0, 0.1, 0.3, 0.6)]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert 0.2 < shares[1] < 0.95
+    assert shares[3] > 0.99
+    assert redrawn(plain + 0.3, plain).max() < 1e-4  # a colour that changes everywhere is no structure
+    strict, lax = (redrawn(plain + 0.1 * line, plain, tolerance=t)[0, 0, 32, 32] for t in (0.03, 0.12))
+    assert strict > shares[1] > lax
+    # One less e^-(energy / tolerance^2): four times the tolerance is a sixteenth of the exponent.
+    exponents = [
+        -math.log(1 - redrawn(plain + 0.1 * line, plain, tolerance=t)[0, 0, 32, 32].item()) for t in (0.06, 0.24)
+    ]
+    assert exponents[0] == pytest.approx(16 * exponents[1], rel=1e-2)
+
+
+def test_a_picture_is_toned_by_the_broad_difference():
+    g = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, 3, 64, 64, generator=g)
+    shift = torch.tensor([0.2, 0.0, -0.1]).view(1, 3, 1, 1)
+    full = torch.ones(1, 1, 64, 64)
+    torch.testing.assert_close(toned(picture, picture + shift, full), picture + shift, rtol=0, atol=1e-3)
+    assert torch.equal(toned(picture, picture, full), picture)
