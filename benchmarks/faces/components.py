@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ from maskedit.training.labels import SIZE, load_labels
 from maskedit.training.loop import Training, linear_decay, step_rng, train
 from maskedit.training.options import Hyperparameters
 from maskedit.training.parser import overlap
+from maskedit.training.reconstruction import psnr
 
 
 def learn(net: nn.Module, table: Table, batches: Batch, folder: Path, steps: int, batch: int, seed: int) -> nn.Module:
@@ -113,8 +115,8 @@ def faces_to_edit(known: Tensor, edits: Sequence[str], count: int) -> Tensor:
 
 def pooled_psnr(pictures: Tensor, photos: Tensor, where: Tensor) -> float:
     """dB of the squared error over these pixels of all pictures together; single ones may be unchanged, at infinity."""
-    error = (where * (pictures.clamp(0, 1) - photos).square()).sum() / (3 * where.sum())
-    return float(-10 * error.clamp(min=1e-10).log10())
+    together = (rearrange(x, "n c h w -> 1 c (n h) w") for x in (pictures, photos, where))
+    return min(float(psnr(*together)), 100.0)
 
 
 def outside_of(attribute: str, regions: Tensor, size: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.faces.reconstruction import face_mask, masked_psnr
+from benchmarks.faces.reconstruction import face_mask
 from benchmarks.faces.tables import Table, shown
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES
 from maskedit.models.networks.face_embedding import FaceEmbedding
@@ -25,6 +25,7 @@ from maskedit.schedule import Schedule
 from maskedit.solve import Result, run
 from maskedit.training.faces import Faces
 from maskedit.training.loop import step_rng
+from maskedit.training.reconstruction import psnr
 from maskedit.training.sheets import sheet
 from maskedit.types import Image, Latent, Logits
 
@@ -110,8 +111,8 @@ def figures(
             reached(classifier, judged(classifier, edited)),
             ((before > 0) != (after > 0))[:, rest].float().mean(1),
             (before.sigmoid() - after.sigmoid())[:, rest].abs().mean(1),
-            masked_psnr(result.generated, photos, outside),
-            masked_psnr(result.generated, photos, outside * visible),
+            psnr(result.generated, photos, outside),
+            psnr(result.generated, photos, outside * visible),
             identity_distance(net, photos, edited),
         ],
         1,

@@ -25,6 +25,7 @@ from benchmarks.faces.photos import labelled_faces
 from maskedit.files import write_whole
 from maskedit.models.weights.bundled import load_judge
 from maskedit.schedule import Change, Moment
+from maskedit.training.reconstruction import psnr
 from maskedit.training.sheets import sheet
 
 RECIPES: Mapping[str, tuple[Callable[..., me.Schedule], str]] = {
@@ -89,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seconds, results, totals = zip(*taken[recipe], strict=True)
             pictures = torch.cat([result.image for result in results]).clamp(0, 1)
             outside = torch.cat([1 - result.masks["blend"] for result in results])
-            apart = torch.cat([result.generated for result in results]) - photos[lacking]
-            errors = (outside * apart.square()).sum((1, 2, 3)) / (3 * outside.sum((1, 2, 3)))
+            drawn = torch.cat([result.generated for result in results])
             with torch.no_grad():
                 judged = (judge.classify(pictures, [name])[:, 0] > 0).float().mean().item()
             row = {
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "share": statistics.median(a / b for a, b in zip(seconds, paper, strict=True)),
                 "objective": torch.cat(totals).mean().item(),
                 "judge": judged,
-                "psnr_outside": (-10 * errors.log10()).mean().item(),
+                "psnr_outside": psnr(drawn, photos[lacking], outside).mean().item(),
                 "steps": shorter(make(name), chosen.share).steps,
             }
             rows.append(row)
@@ -109,8 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print()
         if chosen.out:
             chosen.out.mkdir(parents=True, exist_ok=True)
-            drawn = [torch.cat([r.image for _, r, _ in taken[recipe]])[:10].clamp(0, 1) for recipe in RECIPES]
-            sheet(chosen.out / f"{name}.png", photos[lacking][:10], *drawn)
+            strips = [torch.cat([r.image for _, r, _ in taken[recipe]])[:10].clamp(0, 1) for recipe in RECIPES]
+            sheet(chosen.out / f"{name}.png", photos[lacking][:10], *strips)
     if chosen.json:
         write_whole(chosen.json, json.dumps({"torch": torch.__version__, "rows": rows}, indent=1) + "\n")
 

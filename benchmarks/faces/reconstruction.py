@@ -18,7 +18,7 @@ from maskedit.schedule import NormalizeNoise, Schedule, Stage, latent, noise
 from maskedit.solve import run
 from maskedit.terms import preserve, white_noise
 from maskedit.training.faces import Faces
-from maskedit.training.reconstruction import reconstruct
+from maskedit.training.reconstruction import psnr, reconstruct
 from maskedit.types import Image, Latent
 
 SIZE = 64
@@ -37,14 +37,6 @@ def face_mask(parser: Parser, photos: Image) -> Float[Tensor, "b 1 64 64"]:
     """How much of each of ``SIZE`` x ``SIZE`` pixels the parser takes for something other than background."""
     parts = [parser.parse(part, parser.regions).argmax(1, keepdim=True) for part in photos.split(32)]
     return boxed((torch.cat(parts) != parser.regions.index("background")).float())
-
-
-def masked_psnr(
-    drawn: Float[Tensor, "n 3 h w"], photos: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]
-) -> Float[Tensor, " n"]:
-    """Peak signal to noise ratio of each picture where the mask is, in dB; NaN where it is nowhere."""
-    errors = ((drawn.clamp(0, 1) - photos).square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3)))
-    return -10 * errors.log10()
 
 
 @torch.no_grad()
@@ -117,7 +109,7 @@ def reconstruction(
         rows.append(
             (
                 name,
-                float(masked_psnr(drawn, wanted, mask).mean()),
+                float(psnr(drawn, wanted, mask).mean()),
                 float(perceptual_distance(net, drawn, wanted).mean()),
             )
         )

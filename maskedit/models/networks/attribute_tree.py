@@ -139,7 +139,7 @@ class AttributeTree(nn.Module):
         features = {0: (resize_by_area(image, self.size) - self.celeba_mean) / self.celeba_std}
         for level, needed in zip(LEVELS, branches_to(leaves), strict=True):
             if level.group == "fc_layers":
-                features = {branch: rearrange(x, "b c h w -> b (c h w)") for branch, x in features.items()}
+                features = {branch: rearrange(x, "b ... -> b (...)") for branch, x in features.items()}
             features = {branch: self._branch(level, branch)(features[level.parents[branch]]) for branch in needed}
         return torch.cat([features[leaf] for leaf in leaves], dim=1)
 
