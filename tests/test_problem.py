@@ -141,3 +141,35 @@ def test_one_deviation_that_is_nothing_is_refused():
     spoiled = me.LatentDistribution(torch.zeros(3, 4), torch.eye(12)[:2], torch.tensor([1.0, 0.0]))
     with pytest.raises(me.InputError, match="positive deviations"):
         me.Problem(toys.models(latents=spoiled), toys.pictures(1), "smiling")
+
+
+def test_one_pixel_that_is_not_finite_is_refused():
+    image = toys.pictures(2)
+    image[1, 2, 3, 4] = float("inf")
+    with pytest.raises(me.InputError, match="not finite"):
+        me.Problem(toys.models(), image, "smiling")
+
+
+@pytest.mark.parametrize(("value", "fine"), [(-9e-4, True), (-1.1e-3, False), (1 + 9e-4, True), (1 + 1.1e-3, False)])
+def test_values_may_lie_a_thousandth_outside(value, fine):
+    image = toys.pictures(1)
+    image[0, 0, 0, 0] = value
+    if fine:
+        me.Problem(toys.models(), image, "smiling")
+    else:
+        with pytest.raises(me.InputError, match="out of range"):
+            me.Problem(toys.models(), image, "smiling")
+
+
+def test_one_number_of_a_start_that_is_not_finite_is_refused():
+    start = torch.zeros(1, 3, 4, dtype=torch.float64)
+    start[0, 2, 3] = float("nan")
+    with pytest.raises(me.InputError, match="not finite"):
+        me.Problem(toys.models(), toys.pictures(1), "smiling", start=start)
+
+
+def test_a_start_that_is_being_learned_has_a_fingerprint():
+    start = torch.zeros(1, 3, 4, dtype=torch.float64)
+    this = me.Problem(toys.models(), toys.pictures(1), "smiling", start=start)
+    learned = me.Problem(toys.models(), toys.pictures(1), "smiling", start=start.clone().requires_grad_())
+    assert learned.fingerprint == this.fingerprint

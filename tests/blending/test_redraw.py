@@ -7,6 +7,7 @@ import torch
 
 import maskedit as me
 from maskedit.blending import redrawn, toned
+from tests.blending.pictures import blurred, disc
 
 
 def test_redrawing_takes_the_ghost_and_leaves_the_strands():
@@ -55,3 +56,15 @@ def test_a_picture_is_toned_by_the_broad_difference():
     full = torch.ones(1, 1, 64, 64)
     torch.testing.assert_close(toned(picture, picture + shift, full), picture + shift, rtol=0, atol=1e-3)
     assert torch.equal(toned(picture, picture, full), picture)
+
+
+def test_redrawn_and_toned_written_out():
+    g = torch.Generator().manual_seed(1)
+    edited, fitted = torch.rand(2, 1, 3, 64, 64, generator=g)
+    change = edited - fitted
+    energy = (change - blurred(change, 2)).square().mean(1, keepdim=True)
+    expected = 1 - torch.exp(-blurred(energy, 1) / 0.06**2)
+    torch.testing.assert_close(redrawn(edited, fitted), expected)
+    mask = disc(64)[:1]
+    broad = blurred(mask * (fitted - edited), 8) / (blurred(mask, 8) + 1e-3)
+    torch.testing.assert_close(toned(edited, fitted, mask), edited + broad)

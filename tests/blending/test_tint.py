@@ -3,7 +3,8 @@
 import torch
 
 import maskedit as me
-from tests.blending.pictures import disc
+from maskedit.blending import tinted
+from tests.blending.pictures import blurred, disc
 
 
 def test_a_tint_is_even_and_keeps_the_strands():
@@ -19,3 +20,12 @@ def test_a_tint_is_even_and_keeps_the_strands():
     torch.testing.assert_close(
         me.blend_tint(fitted + 0.2, fitted, photo, mask)[inside], (photo + 0.2)[inside], rtol=0, atol=2e-3
     )
+
+
+def test_a_tint_written_out():
+    g = torch.Generator().manual_seed(1)
+    edited, fitted, photo = torch.rand(3, 1, 3, 64, 64, generator=g)
+    mask = disc(64)[:1]
+    broad = blurred(mask * (edited - fitted), 16) / (blurred(mask, 16) + 1e-3)
+    torch.testing.assert_close(tinted(edited, fitted, mask), fitted + broad)
+    torch.testing.assert_close(me.blend_tint(edited, fitted, photo, mask), photo + mask * broad, rtol=0, atol=1e-6)
