@@ -17,13 +17,29 @@ from maskedit.attributes import (
     REGIONS,
     target_regions,
 )
-from maskedit.blending import Blend, blend, blend_change, blend_pyramid, blend_redraw, blend_tint, feather
+from maskedit.blending import (
+    AddChange,
+    Blend,
+    Paste,
+    Patch,
+    Pyramid,
+    Redraw,
+    Several,
+    Tint,
+    blend_change,
+    blend_paste,
+    blend_pyramid,
+    blend_redraw,
+    blend_tint,
+    feather,
+)
 from maskedit.edit import Edit
 from maskedit.errors import CheckpointError, FileError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.memory import keep_memory
 from maskedit.models.weights.bundled import load
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
+from maskedit.recipes import Recipe
 from maskedit.report import progress
 from maskedit.schedule import (
     Change,
@@ -62,6 +78,7 @@ __all__ = [
     "HAIR_COLOURS",
     "HAIR_SHAPES",
     "REGIONS",
+    "AddChange",
     "Blend",
     "Change",
     "CheckpointError",
@@ -80,21 +97,28 @@ __all__ = [
     "NormalizeNoise",
     "Objective",
     "Parser",
+    "Paste",
+    "Patch",
     "PhotoError",
     "Plateau",
     "Problem",
+    "Pyramid",
+    "Recipe",
+    "Redraw",
     "RedrawNoise",
     "Result",
     "RunError",
     "Schedule",
+    "Several",
     "Stage",
     "Step",
     "Term",
     "Threshold",
+    "Tint",
     "View",
     "attribute",
-    "blend",
     "blend_change",
+    "blend_paste",
     "blend_pyramid",
     "blend_redraw",
     "blend_tint",

@@ -118,6 +118,16 @@ class Edit:
             return self._regions
         return tuple(dict.fromkeys((*target_regions(self._attributes), *self._size)))
 
+    @property
+    def says_where(self) -> bool:
+        """Whether its regions were given, and no table is asked."""
+        return self._regions is not None
+
+    def within(self, regions: Iterable[str]) -> "Edit":
+        """The same wish, in these regions."""
+        attributes, size, hold, smoothing, _ = self._facts()
+        return _again(attributes, size, hold, smoothing, tuple(regions))
+
     def smoothings(self, default: float | int) -> list[float]:
         """The smoothing of each attribute, in their order, where the edit leaves it open the default."""
         if isinstance(self._smoothing, dict):
@@ -159,7 +169,7 @@ class Edit:
         parts += [f"regions={list(self._regions)}"] if self._regions is not None else []
         return f"Edit({', '.join(parts)})"
 
-    def _facts(self) -> tuple[object, ...]:
+    def _facts(self) -> "_Facts":
         return self._attributes, self._size, self._hold, self._smoothing, self._regions
 
     def _checked_smoothing(
@@ -237,12 +247,18 @@ def _short(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
+_Facts: TypeAlias = tuple[
+    dict[str, float], dict[str, float], tuple[str, ...], float | dict[str, float] | None, tuple[str, ...] | None
+]
+"""Attributes, size, hold, smoothing, regions."""
+
+
 def _again(
-    attributes: Mapping[str, float],
-    size: Mapping[str, float],
+    attributes: dict[str, float],
+    size: dict[str, float],
     hold: tuple[str, ...],
-    smoothing: float | Mapping[str, float] | None,
+    smoothing: float | dict[str, float] | None,
     regions: tuple[str, ...] | None,
 ) -> Edit:
-    """The Edit that was pickled or copied."""
+    """The Edit of these facts."""
     return Edit(attributes, size=size, hold=hold, smoothing=smoothing, regions=regions)

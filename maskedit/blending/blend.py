@@ -6,6 +6,7 @@ A kind of your own is a frozen dataclass with a ``patch``; it is checked, printe
 >>> @dataclass(frozen=True, kw_only=True)
 ... class Darken(Blend):
 ...     by: float = 0.1
+...
 ...     def patch(self, generated, fitted, original, mask):
 ...         return Patch(mask, -self.by + 0 * original, 0 * mask)
 >>> print(Darken(preserve=()))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from maskedit.blending.blend import Blend
 from maskedit.blending.mask import feather
-from maskedit.blending.patch import Patch
 from maskedit.blending.paste import blend_paste
+from maskedit.blending.patch import Patch
 from maskedit.types import Image, Mask
 
 

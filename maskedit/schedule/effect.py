@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from maskedit.attributes import ATTRIBUTE_REGIONS, FACE, GLOBAL_ATTRIBUTES
-from maskedit.blending import Blend
+from maskedit.blending import Blend, Several
 from maskedit.errors import InputError
 from maskedit.problem import Problem
 from maskedit.terms import Objective
 
 
-def check_effect(objectives: Mapping[str, Objective], blend: Blend, problem: Problem) -> None:
+def check_effect(objectives: Mapping[str, Objective], blend: Blend | Several, problem: Problem) -> None:
     """Refuse a run whose blend takes nothing, or nothing of what a term is there to change.
 
     Args:
@@ -20,7 +20,7 @@ def check_effect(objectives: Mapping[str, Objective], blend: Blend, problem: Pro
     Raises:
         InputError: naming the stage and the term.
     """
-    taken = tuple(dict.fromkeys((*problem.regions, *blend.preserve)))
+    taken = tuple(dict.fromkeys((*blend.target(problem), *blend.preserve)))
     if not taken:
         raise InputError(
             "the run would change nothing: the problem names no region that may change, and its blend takes no other",

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from maskedit.blending import Blend
+from maskedit.blending import Blend, Paste, Several
 from maskedit.errors import InputError
 from maskedit.problem import Problem
 from maskedit.schedule.effect import check_effect
@@ -159,7 +159,7 @@ class Schedule:
 
     __slots__ = ("_blend", "_stages")
 
-    def __init__(self, *stages: Stage, blend: Blend | None = Blend()) -> None:  # noqa: B008  # frozen
+    def __init__(self, *stages: Stage, blend: Blend | Several | None = Paste()) -> None:  # noqa: B008  # frozen
         names = [stage.name for stage in stages]
         if not stages:
             raise InputError("a schedule needs a stage")
@@ -184,7 +184,7 @@ class Schedule:
         return self._stages
 
     @property
-    def blend(self) -> Blend | None:
+    def blend(self) -> Blend | Several | None:
         """How the last image is composed."""
         return self._blend
 
@@ -233,6 +233,7 @@ class Schedule:
         if self._blend is not None:
             needed = _blend_regions(self._blend, problem)
             _has_all("the blend", "region", needed, "parser", regions)
+            self._blend.check(problem)
             check_effect({stage.name: stage.terms for stage in self._stages}, self._blend, problem)
 
     def _check_blended(self, where: str, stage: Stage) -> None:
@@ -264,8 +265,8 @@ class Schedule:
         return "\n".join(line.rstrip() for line in [*lines, f"then: {ending}"])
 
 
-def _blend_regions(blend: Blend | None, problem: Problem) -> tuple[str, ...]:
-    return () if blend is None else blend.preserve + problem.regions
+def _blend_regions(blend: Blend | Several | None, problem: Problem) -> tuple[str, ...]:
+    return () if blend is None else blend.preserve + blend.target(problem)
 
 
 _NAME_TARGET = "Say what is to be edited, such as Problem(models, image, 'smiling'), or Edit(regions=['hair'])."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedit.blending import Blend
+from maskedit.blending import Blend, Patch, Several
 from maskedit.functional import relax_preserved
 from maskedit.problem import Problem
 from maskedit.terms import Reads, Shown
@@ -20,14 +20,16 @@ class Composition:
     Args:
         image: the blended pictures ``[b, 3, R, R]``.
         masks: ``"preserve"`` as last relaxed, ``"target"`` of the input, ``"blend"``, each ``[b, 1, R, R]``.
+        patches: what was laid upon the original, in order.
     """
 
     image: Image
     masks: Mapping[str, Mask]
+    patches: tuple[Patch, ...]
 
 
 def compose(
-    blend: Blend, problem: Problem, original: Shown, generated: Image, fitted: Image | None, grown: Mask
+    blend: Blend | Several, problem: Problem, original: Shown, generated: Image, fitted: Image | None, grown: Mask
 ) -> Composition:
     """The blended picture, with gradient to the generated one; its masks are constants.
 
@@ -40,18 +42,28 @@ def compose(
         grown: where the target was last seen ``[b, 1, R, R]``.
     """
     with torch.no_grad():
+        reads = Reads(regions=blend.target(problem))
+        now = Shown(models=problem.models, reads=reads, image=generated.detach())
+        masks = [
+            part.mask(
+                _region(original, part.preserve, problem.image),
+                _region(now if part.target_from == "generated" else original, part.target(problem), problem.image),
+            )
+            for part in blend.parts
+        ]
         preserved = _region(original, blend.preserve, problem.image)
-        target = within = _region(original, problem.regions, problem.image)
-        if blend.target_from == "generated":
-            reads = Reads(regions=problem.regions)
-            now = Shown(models=problem.models, reads=reads, image=generated.detach())
-            within = _region(now, problem.regions, problem.image)
-        masks = {
+        shown = {
             "preserve": relax_preserved(preserved, grown),
-            "target": target,
-            "blend": blend.mask(preserved, within),
+            "target": _region(original, blend.target(problem), problem.image),
+            "blend": torch.stack(masks).amax(dim=0),
         }
-    return Composition(blend(generated, fitted, problem.image, masks["blend"]), masks)
+    patches = tuple(
+        part.patch(generated, fitted, problem.image, mask) for part, mask in zip(blend.parts, masks, strict=True)
+    )
+    image = problem.image
+    for patch in patches:
+        image = patch.onto(image)
+    return Composition(image, shown, patches)
 
 
 def _region(shown: Shown, names: tuple[str, ...], like: Tensor) -> Tensor:

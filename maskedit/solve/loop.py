@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from maskedit.blending import Blend
+from maskedit.blending import Blend, Patch, Several
 from maskedit.errors import InputError, RunError
 from maskedit.problem import Problem
 from maskedit.schedule import Change, Event, Moment, Schedule, Stage
@@ -412,10 +412,12 @@ class _Run:
         generated = self._generate()
         original = self.problem.image
         image, masks, fitted = generated, dict[str, Mask](), state.fitted
+        patches: tuple[Patch, ...] = ()
         with torch.no_grad():
             if blend is not None:
                 composed = self._compose(generated)
-                image, masks, fitted = composed.image, dict(composed.masks), self._fitted(blend)
+                image, masks, patches = composed.image, dict(composed.masks), composed.patches
+                fitted = self._fitted(blend)
         shown = image.isfinite().flatten(1).all(dim=1)
         image = _where(shown, image, original)
         return Result(
@@ -425,6 +427,7 @@ class _Run:
             latent=state.latent,
             noises=state.noises,
             masks=MappingProxyType(masks),
+            patches=patches,
             history=self._history(),
             status=tuple(self._sentence(i, bool(shown[i]), interrupted) for i in range(len(original))),
             frozen=~state.active,
@@ -440,7 +443,7 @@ class _Run:
             fitted = self._fitted(blend)
         return compose(blend, self.problem, self.original, generated, fitted, self.state.grown)
 
-    def _fitted(self, blend: Blend) -> Image | None:
+    def _fitted(self, blend: Blend | Several) -> Image | None:
         """The picture that the blend counts the change from, if it needs one."""
         if not blend.needs_fitted or self.state.fitted is not None:
             return self.state.fitted

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from maskedit.blending import Patch
 from maskedit.types import Image, Latent, Mask, NoiseMap, PerSample
 
 
@@ -42,6 +43,7 @@ class Result:
         noises: maps ``[b, 1, h_i, w_i]``.
         masks: ``"preserve"`` as last relaxed, ``"target"`` of the input, ``"blend"``, each ``[b, 1, R, R]``;
             empty without a blend.
+        patches: what the blend laid upon the input, in order; see :class:`~maskedit.blending.Patch`.
         history: every term at every step.
         status: one sentence per image.
         frozen: images that were frozen because something was not finite ``[b]``.
@@ -55,6 +57,7 @@ class Result:
     latent: Latent
     noises: tuple[NoiseMap, ...]
     masks: Mapping[str, Mask]
+    patches: tuple[Patch, ...]
     history: History
     status: tuple[str, ...]
     frozen: Bool[Tensor, " b"]
