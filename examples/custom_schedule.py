@@ -42,7 +42,7 @@ schedule = me.Schedule(
         stop=me.Threshold(0.1, of="looks"),
     ),
     me.Stage("settle", 20, keep + looks + wide, vary=me.unchanged(), keep_best=True),
-    blend=me.Blend(softness=1),
+    blend=me.Paste(softness=1),
 )
 print(schedule)
 

@@ -9,7 +9,7 @@ import torch
 from skimage import data
 
 import maskedit as me
-from maskedit.commands.edit import edit_photo, wishes
+from maskedit.commands.edit import wish_of
 from maskedit.photo import crop
 from maskedit.report import sheet
 
@@ -20,8 +20,8 @@ models = me.load("portraits")
 photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None] / 255
 columns = {}
 for wish in sys.argv[1:] or WISHES:
-    edited = edit_photo(photo, wishes([wish]), models=models)
+    edited = me.edit_photo(photo, wish_of([wish]), models=models)
     columns.setdefault("photo", crop(photo, edited.alignment, 256))
     columns[wish.replace("_", " ").replace("=0", " removed")] = crop(edited.photo, edited.alignment, 256)
-    print(wish, {name: edited.attributes[name] for name in wishes([wish])})
+    print(wish, {name: edited.attributes[name] for name in edited.recipe.edit.attributes})
 sheet(columns, "gallery.png")

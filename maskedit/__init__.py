@@ -37,6 +37,7 @@ from maskedit.edit import Edit
 from maskedit.errors import CheckpointError, FileError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.memory import keep_memory
 from maskedit.models.weights.bundled import load
+from maskedit.photo import edit_photo
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
 from maskedit.recipes import Recipe
@@ -122,6 +123,7 @@ __all__ = [
     "blend_pyramid",
     "blend_redraw",
     "blend_tint",
+    "edit_photo",
     "feather",
     "functional",
     "keep_memory",

@@ -191,18 +191,18 @@ def test_what_models_have_passes() -> None:
 @pytest.mark.parametrize(
     ("edit", "objective", "blend", "says"),
     [
-        ((), me.preserve("skin"), me.Blend(preserve=()), "the run would change nothing: the problem names no region"),
+        ((), me.preserve("skin"), me.Paste(preserve=()), "the run would change nothing: the problem names no region"),
         (
             me.Edit(regions=["skin"]),
             me.attribute("smiling"),
-            me.Blend(),
+            me.Paste(),
             "'smiling' of stage 'edit' is about the mouth",
         ),
-        (me.Edit(regions=["skin"]), me.region_size("mouth", scale=2), me.Blend(), "'mouth_size'.*is about the mouth"),
+        (me.Edit(regions=["skin"]), me.region_size("mouth", scale=2), me.Paste(), "'mouth_size'.*is about the mouth"),
         (
             me.Edit(regions=["background"]),
             me.attribute("pale_skin"),
-            me.Blend(preserve=()),
+            me.Paste(preserve=()),
             "'pale_skin'.*skin and mouth",
         ),
     ],
@@ -220,11 +220,11 @@ def test_a_run_that_could_change_nothing_is_refused(
 @pytest.mark.parametrize(
     ("edit", "objective", "blend"),
     [
-        (me.Edit("smiling", regions=["skin"]), me.attribute("smiling"), me.Blend()),  # who names regions knows
-        (me.Edit(regions=["skin"]), me.attribute("pale_skin"), me.Blend(preserve=())),
-        ((), me.preserve("skin"), me.Blend()),
+        (me.Edit("smiling", regions=["skin"]), me.attribute("smiling"), me.Paste()),  # who names regions knows
+        (me.Edit(regions=["skin"]), me.attribute("pale_skin"), me.Paste(preserve=())),
+        ((), me.preserve("skin"), me.Paste()),
         ((), me.attribute("smiling"), None),
-        ((), me.attribute("smiling"), me.Blend(preserve=("mouth",))),
+        ((), me.attribute("smiling"), me.Paste(preserve=("mouth",))),
     ],
 )
 def test_a_run_that_could_change_something_is_not(edit: me.Edit, objective: me.Term, blend: me.Blend | None) -> None:

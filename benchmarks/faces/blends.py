@@ -1,9 +1,7 @@
 """The kinds of blending side by side, in held-out photos at their own size: sheets, and what each keeps."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.faces.edits import Fits, eligible
 from benchmarks.faces.tables import Table
-from maskedit.blending import Blend
+from maskedit.blending import AddChange, Blend, Paste, Pyramid, Redraw, Tint
 from maskedit.protocols import Models
 from maskedit.recipes import plausible
 from maskedit.solve import run
@@ -20,10 +18,13 @@ from maskedit.training.faces import Faces
 from maskedit.training.sheets import sheet
 from maskedit.types import Image
 
-KINDS: tuple[Literal["paste", "pyramid", "change", "redraw", "tint"], ...] = (
-    *("paste", "pyramid"),  # of the generated picture, enlarged
-    *("change", "redraw", "tint"),
-)
+KINDS: Mapping[str, Blend] = {
+    "paste": Paste(),  # these two of the generated picture, enlarged
+    "pyramid": Pyramid(),
+    "change": AddChange(),
+    "redraw": Redraw(),
+    "tint": Tint(),
+}
 
 
 def slopes(picture: Image) -> Float[Tensor, "n 1 h w"]:
@@ -77,13 +78,12 @@ def blends(
         rim = slopes(wide.expand_as(large))
         assert recipe.blend is not None
         drawn = []
-        for kind in KINDS:
-            if kind in ("paste", "pyramid"):
-                how = Blend(kind=kind)
-                drawn.append(how(enlarged(result.generated, large), None, large, wide))
+        for kind, blend in KINDS.items():
+            if blend.needs_fitted:
+                drawn.append(blend(result.generated, result.fitted, large, mask))
             else:
-                drawn.append(replace(recipe.blend, kind=kind)(result.generated, result.fitted, large, mask))
-            own = "" if kind != recipe.blend.kind else " (the recipe's)"
+                drawn.append(blend(enlarged(result.generated, large), None, large, wide))
+            own = " (the recipe's)" if type(blend) is type(recipe.blend) else ""
             figures = [against(drawn[-1], large, where).nanmean().item() for where in (wide, rim)]
             rows.append((f"{attribute}, {kind}{own}", *figures))
         if out is not None:

@@ -159,7 +159,7 @@ def edits(
             parts, pictures = [], []
             for i in range(0, len(chosen), batch):
                 some = chosen[i : i + batch]
-                problem, edit = fits.problem(plausible(attribute, target=target), some, attribute)
+                problem, edit = fits.problem(plausible({attribute: target}), some, attribute)
                 result = run(problem, edit)
                 with torch.no_grad():
                     parts.append(

@@ -28,10 +28,10 @@ from maskedit.schedule import Change, Moment
 from maskedit.training.reconstruction import psnr
 from maskedit.training.sheets import sheet
 
-RECIPES: Mapping[str, tuple[Callable[..., me.Schedule], str]] = {
-    "paper": (me.recipes.paper, "mean"),
-    "balanced": (me.recipes.balanced, "encoder"),
-    "fast": (me.recipes.fast, "encoder"),
+RECIPES: Mapping[str, Callable[..., me.Recipe]] = {
+    "paper": me.recipes.paper,
+    "balanced": me.recipes.balanced,
+    "fast": me.recipes.fast,
 }
 COLUMNS = ("recipe", "seconds a face", "share of the paper's", "objective", "judge", "PSNR outside", "steps")
 
@@ -76,17 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lacking = lacking[torch.linspace(0, len(lacking) - 1, min(chosen.count, len(lacking))).long()]
         taken: dict[str, list[tuple[float, me.Result, Tensor]]] = {recipe: [] for recipe in RECIPES}
         for part in photos[lacking].split(chosen.batch):
-            for recipe, (make, start) in RECIPES.items():
+            for recipe, make in RECIPES.items():
                 schedule = shorter(make(name), chosen.share)
                 begun = time.perf_counter()
-                problem = me.Problem(models, part, name, start=start)
+                problem = make(name).problem(models, part)
                 result = me.run(problem, schedule)
                 seconds = (time.perf_counter() - begun) / len(part)
                 taken[recipe].append((seconds, result, objective(problem, name, result)))
         print(f"{name}, {len(lacking)} faces, {chosen.batch} at a time, torch {torch.__version__}, ", end="")
         print(f"{torch.get_num_threads()} threads\n\n| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
         paper = [seconds for seconds, _, _ in taken["paper"]]
-        for recipe, (make, _) in RECIPES.items():
+        for recipe, make in RECIPES.items():
             seconds, results, totals = zip(*taken[recipe], strict=True)
             pictures = torch.cat([result.image for result in results]).clamp(0, 1)
             outside = torch.cat([1 - result.masks["blend"] for result in results])

@@ -35,8 +35,8 @@ class Pyramid(Blend):
         details: list[Tensor] = []
         while len(details) < self.levels and min(ours.shape[-2:]) >= 8:
             coarse = pyrdown(ours), pyrdown(theirs)
-            fine = [x - _enlarged(y, x) for x, y in zip((ours, theirs), coarse, strict=True)]
-            details.append(blend_paste(*fine, inner))
+            fine, finer = ours - _enlarged(coarse[0], ours), theirs - _enlarged(coarse[1], theirs)
+            details.append(blend_paste(fine, finer, inner))
             (ours, theirs), inner = coarse, pyrdown(inner)
         blended = blend_paste(ours, theirs, inner)
         for detail in reversed(details):

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: from argparse, with 2 for arguments that it does not understand, 0 after help.
     """
+    for stream in (sys.stdout, sys.stderr):  # a code page that lacks a letter must not end what is done
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="maskedit", description="Edit pictures by optimising a GAN's latent code.")
     parser.add_argument("--version", action="version", version=f"maskedit {__version__}")

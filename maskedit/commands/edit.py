@@ -2,10 +2,8 @@
 
 import argparse
 import json
-import os
 import platform
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,12 +15,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from maskedit.commands.folder import Folder
+from maskedit.edit import Edit
 from maskedit.errors import InputError, PhotoError
 from maskedit.files import write_whole
 from maskedit.memory import keep_memory
 from maskedit.photo import Edited, crop, edit_photo, read, write
-from maskedit.photo.editing import RECIPES, _recipe
+from maskedit.photo.editing import recipe_of
 from maskedit.photo.find import Box
+from maskedit.recipes import RECIPES
 from maskedit.report import loss_curves, progress, sheet
 
 MOVED = 0.2
@@ -48,7 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ATTRIBUTE",
         help="show the opposite",
     )
+    parser.add_argument(
+        "--size", dest="sizes", action="append", default=[], metavar="REGION=FACTOR", help="such as mouth=1.3"
+    )
+    parser.add_argument(
+        "--hold", action="append", default=[], metavar="ATTRIBUTE", help="keep this attribute as it is in the photo"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier edit")
     parser.add_argument(
         "--recipe", default="plausible", metavar="NAME", help=f"{', '.join(RECIPES)} (default: %(default)s)"
     )
@@ -68,50 +76,64 @@ def run(args: argparse.Namespace) -> int:
         MaskeditError: if the photo, the wishes or the folder cannot be; nothing is written then.
     """
     begun = time.perf_counter()
-    wanted = wishes(args.wishes)
-    _recipe(args.recipe)
-    _check_folder(args.out)
+    edit = wish_of(args.wishes, args.sizes, args.hold)
+    recipe_of(args.recipe)(edit)  # refuses what it cannot do before the photo is read
+    stem = args.photo.stem
+    names = [f"{stem}_edited.png", f"{stem}_losses.png", f"{stem}_sheet.png", f"{stem}.json"]
+    folder = Folder(args.out, names, replace=args.force)
     photo = read(args.photo)
     box, landmarks = _box(args.box), _landmarks(args.landmarks)
     keep_memory()
     with progress() as bar:
-        edited = edit_photo(photo, wanted, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar)
-    facts = {"photo": str(args.photo), "wanted": wanted, "recipe": args.recipe, **_facts(edited)}
+        edited = edit_photo(photo, edit, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar)
+    facts = {"photo": str(args.photo), "wanted": dict(edit.attributes), "edit": repr(edit), "recipe": args.recipe}
+    facts |= _facts(edited)
     facts["seconds"]["total"] = round(time.perf_counter() - begun, 2)
-    for path in _write(edited, facts, args.out, args.photo.stem):
+    for path in folder.fill(lambda aside: _write(edited, facts, aside, stem)):
         _say(str(path))
     for name, (before, after) in edited.attributes.items():
-        if name in wanted or abs(after - before) > MOVED:
-            _say(f"{'' if name in wanted else 'also moved: '}{name} {before:.2f} -> {after:.2f}")
+        if name in edit.attributes or abs(after - before) > MOVED:
+            _say(f"{'' if name in edit.attributes else 'also moved: '}{name} {before:.2f} -> {after:.2f}")
+    for note in edited.notes:
+        _say(note)
     if edited.result.status != ("Finished.",):
         _say(edited.result.status[0])
     return 130 if "ended early" in edited.result.status[0].lower() else 0
 
 
-def wishes(texts: Sequence[str]) -> dict[str, float]:
-    """``["blond_hair", "smiling=0.3"]`` as attribute -> target.
+def wish_of(wishes: Sequence[str], sizes: Sequence[str] = (), hold: Sequence[str] = ()) -> Edit:
+    """``["blond_hair", "smiling=0.3"]``, ``["mouth=1.3"]`` and ``["young"]`` as an Edit.
 
     Raises:
-        InputError: if there is none, one comes twice, or a value is no number in [0, 1].
+        InputError: if there is none, one comes twice, or a value is no number or out of range.
     """
-    wanted: dict[str, float] = {}
+    edit = Edit(
+        _numbers(wishes, 1.0, "a value in [0, 1], such as --set smiling=0.8"),
+        size=_numbers(sizes, None, "a factor, such as --size mouth=1.3"),
+        hold=[_name(text) for text in hold],
+    )
+    if not edit:
+        raise InputError("nothing is to be edited", expected="--set ATTRIBUTE, --remove ATTRIBUTE or --size")
+    return edit
+
+
+def _numbers(texts: Sequence[str], default: float | None, expected: str) -> dict[str, float]:
+    """``NAME=VALUE`` as name -> value."""
+    found: dict[str, float] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        name = name.strip().lower().replace("-", "_").replace(" ", "_")
+        name = _name(name)
+        if name in found:
+            raise InputError(f"{name!r} is wished for twice", expected="each once")
         try:
-            target = float(value) if equals else 1.0
+            found[name] = float(value) if equals or default is None else default
         except ValueError:
-            target = float("nan")
-        if not 0 <= target <= 1:
-            raise InputError(
-                f"{name!r} cannot be set to {value!r}", expected="a value in [0, 1], such as --set smiling=0.8"
-            )
-        if name in wanted:
-            raise InputError(f"{name!r} is wished for twice", expected="each attribute once")
-        wanted[name] = target
-    if not wanted:
-        raise InputError("nothing is to be edited", expected="--set ATTRIBUTE or --remove ATTRIBUTE")
-    return wanted
+            raise InputError(f"{name!r} cannot be set to {value!r}", expected=expected) from None
+    return found
+
+
+def _name(text: str) -> str:
+    return text.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def _box(text: str | None) -> Box | None:
@@ -153,7 +175,7 @@ def _facts(edited: Edited) -> dict[str, Any]:
             for name, (before, after) in edited.attributes.items()
         },
         "status": result.status[0],
-        "schedule": str(edited.schedule).splitlines(),
+        "schedule": str(edited.recipe).splitlines(),
         "steps": dict(result.history.stages),
         "seeds": list(result.seeds),
         "seconds": {name: round(value, 2) for name, value in edited.seconds.items()},
@@ -166,40 +188,17 @@ def _facts(edited: Edited) -> dict[str, Any]:
     }
 
 
-def _check_folder(folder: Path) -> None:
-    """Raise unless pictures can be written there, without making it."""
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise PhotoError(f"cannot write to {folder}", actual=f"{place} is no folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise PhotoError(f"cannot write to {folder}", actual=f"no permission to write in {place}")
-
-
-def _write(edited: Edited, facts: Mapping[str, Any], folder: Path, stem: str) -> list[Path]:
-    """Everything, first beside its place and then in it, so that a failure leaves nothing behind."""
-    new = not folder.exists()
+def _write(edited: Edited, facts: Mapping[str, Any], aside: Path, stem: str) -> None:
+    """Everything that came of an edit, into a folder."""
+    write(edited.photo, aside / f"{stem}_edited.png")
+    views = {"before": edited.original, "after": edited.photo}
+    squares = {name: crop(photo, edited.alignment, 256) for name, photo in views.items()}
+    sheet({**squares, "mask": edited.result.masks["blend"]}, aside / f"{stem}_sheet.png")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".edit-") as aside:
-            write(edited.photo, Path(aside, f"{stem}_edited.png"))
-            views = {"before": edited.original, "after": edited.photo}
-            squares = {name: crop(photo, edited.alignment, 256) for name, photo in views.items()}
-            sheet({**squares, "mask": edited.result.masks["blend"]}, Path(aside, f"{stem}_sheet.png"))
-            try:
-                loss_curves(edited.result.history, Path(aside, f"{stem}_losses.png"))
-            except InputError as error:  # without matplotlib there is all but the curves
-                sys.stderr.write(f"maskedit: {error}\n")
-            write_whole(Path(aside, f"{stem}.json"), json.dumps(facts, indent=2))
-            made = sorted(Path(aside).iterdir())
-            return [path.rename(folder / path.name) for path in made]
-    except BaseException as error:
-        if new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        if isinstance(error, OSError):
-            raise PhotoError(f"cannot write to {folder}", actual=str(error.strerror).lower()) from error
-        raise
+        loss_curves(edited.result.history, aside / f"{stem}_losses.png")
+    except InputError as error:  # without matplotlib there is all but the curves
+        sys.stderr.write(f"maskedit: {error}\n")
+    write_whole(aside / f"{stem}.json", json.dumps(facts, indent=2))
 
 
 def _say(text: str) -> None:

@@ -61,7 +61,7 @@ def find_face(photo: Photo, *, finder: Finder | None = None, box: Box | None = N
         ``[68, 2]``, pixels x, y.
 
     Raises:
-        PhotoError: if there is no face, or more than one; the message says where they are.
+        PhotoError: if there is no face, also in the box, or more than one; the message says where they are.
         InputError: if the box is empty or lies outside the photo.
     """
     if box is not None:
@@ -70,7 +70,14 @@ def find_face(photo: Photo, *, finder: Finder | None = None, box: Box | None = N
         height, width = photo.shape[2:]
         whole = Alignment((width / 2, height / 2), (width / 2, 0.0), (height, width))
         (left, top), (right, bottom) = whole.to_square(torch.tensor(box).view(2, 2) * scale).tolist()
-        return locate(photo, [_part(whole, left, top, right, bottom)])[0][0] / scale
+        points, unsteadiness = locate(photo, [_part(whole, left, top, right, bottom)])
+        if unsteadiness[0] >= STEADY:
+            raise PhotoError(
+                "the box holds no face",
+                expected="a face that looks at the camera",
+                hint="Draw it from the brows to the chin, or give the landmarks.",
+            )
+        return points[0] / scale
     found = (finder or find_faces)(photo)
     if len(found) == 1:
         return found[0]

@@ -3,41 +3,22 @@
 import math
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from maskedit.blending import redrawn, toned
+from maskedit.blending import Patch
 from maskedit.errors import InputError
-from maskedit.photo.align import Alignment, Photo, Square, check_size
+from maskedit.photo.align import Alignment, Photo, check_size
 from maskedit.photo.resample import resample
 from maskedit.types import Mask
 
 
-def paste(
-    photo: Photo,
-    alignment: Alignment,
-    edited: Square,
-    mask: Float[Tensor, "1 1 _ _"],
-    *,
-    fitted: Square | None = None,
-    original: Square | None = None,
-    fade: float | int = 0.04,
-) -> Photo:
-    """Put an edited square back. Where the mask is zero, the photo keeps its very bits.
-
-    With ``edited`` alone, its pixels replace the photo's (Eq. 12, in the photo). With ``fitted`` too, the
-    *change* that the edit made is added instead, ``photo + mask * (edited - fitted)``: skin and hair keep
-    the photo's own detail, which a generator of lower resolution cannot draw. With ``original`` as well, that
-    detail goes where the edit drew another structure, and broad colours stay (:func:`maskedit.blend_redraw`).
+def paste(photo: Photo, alignment: Alignment, *patches: Patch, fade: float | int = 0.04) -> Photo:
+    """Put what a blend took into the photo, as it was put into the square. Where its weight is 0, every bit stays.
 
     Args:
         photo: ``[1, 3, h, w]`` in [0, 1].
         alignment: where the square was cut from.
-        edited: the square after the edit ``[1, 3, s, s]``, of any size.
-        mask: how much of it to use ``[1, 1, s, s]``, in [0, 1].
-        fitted: the same square as the generator drew it before the edit ``[1, 3, s, s]``.
-        original: the square as it was cut from the photo ``[1, 3, s, s]``; only with ``fitted``.
-        fade: the mask falls to zero over this share of the side at the square's border, so that an edit
+        patches: of the square, each of one picture and any size; laid upon the photo in their order.
+        fade: the weight falls to zero over this share of the side at the square's border, so that an edit
             of hair that goes on beyond the square ends softly. 0 cuts it.
 
     Returns:
@@ -47,41 +28,41 @@ def paste(
         InputError: on shapes that do not fit each other.
     """
     check_size(photo, alignment)
-    size = edited.shape[-1]
-    for name, square, channels in (
-        ("edited", edited, 3),
-        ("mask", mask, 1),
-        ("fitted", fitted, 3),
-        ("original", original, 3),
-    ):
-        if square is not None and square.shape != (1, channels, size, size):
-            raise InputError(
-                f"{name} has another shape than the edited square",
-                expected=f"[1, {channels}, {size}, {size}]",
-                actual=str(list(square.shape)),
-            )
-    left, top, right, bottom = _bounds(alignment)
     result = photo.detach().clone()
+    left, top, right, bottom = _bounds(alignment)
     if left >= right or top >= bottom:
         return result
-    under, size_there = result[:, :, top:bottom, left:right], (bottom - top, right - left)
-    a, b, x, y = alignment.photo_to_square(size)
-    similarity = a, b, a * left - b * top + x, b * left + a * top + y
-    shown = edited if fitted is None else edited - fitted
-    if fitted is not None and original is not None:
-        lost = redrawn(edited, fitted)
-        same = mask * (1 - lost)
-        shown, bare = toned(edited, fitted, same) - fitted, toned(fitted, original, same)
-    shown = resample(shown.to(photo), similarity, size_there, padding="border")
-    weight = (mask * border_fade(size, fade).to(mask)).clamp(0, 1).to(photo)
-    weight = resample(weight, similarity, size_there, mode="bilinear", padding="zeros")
-    if fitted is not None and original is not None:
-        lost = resample(lost.to(photo), similarity, size_there, mode="bilinear", padding="border")
-        bare = resample(bare.to(photo), similarity, size_there, padding="border")
-        shown = shown - lost * (under - bare)
-    mixed = torch.lerp(under, shown, weight) if fitted is None else under + weight * shown
-    under.copy_(torch.where(weight > 0, mixed.clamp(0, 1), under))
+    under = result[:, :, top:bottom, left:right]
+    for patch in patches:
+        size = _size(patch)
+        a, b, x, y = alignment.photo_to_square(size)
+        similarity = a, b, a * left - b * top + x, b * left + a * top + y
+        shape = (bottom - top, right - left)
+        weight = (patch.weight * border_fade(size, fade).to(patch.weight)).clamp(0, 1).to(photo)
+        there = Patch(
+            resample(weight, similarity, shape, mode="bilinear", padding="zeros"),
+            resample(patch.added.to(photo), similarity, shape, padding="border"),
+            resample(patch.replaced.to(photo), similarity, shape, mode="bilinear", padding="border"),
+        )
+        under.copy_(torch.where(there.weight > 0, there.onto(under).clamp(0, 1), under))
     return result
+
+
+def _size(patch: Patch) -> int:
+    """The side of a patch of one square picture."""
+    size = patch.weight.shape[-1]
+    for name, part, channels in (
+        ("weight", patch.weight, 1),
+        ("added", patch.added, 3),
+        ("replaced", patch.replaced, 1),
+    ):
+        if part.shape != (1, channels, size, size):
+            raise InputError(
+                f"what is pasted is not one square patch: its {name} has another shape",
+                expected=f"[1, {channels}, {size}, {size}]",
+                actual=str(list(part.shape)),
+            )
+    return size
 
 
 def border_fade(size: int, share: float | int) -> Mask:

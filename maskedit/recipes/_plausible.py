@@ -7,10 +7,13 @@ from maskedit.attributes import HAIR_COLOURS, target_regions
 from maskedit.blending import Blend, Several
 from maskedit.edit import Edit, Wish
 from maskedit.recipes.recipe import Recipe
-from maskedit.recipes.rules import DYE, LINES, SIZES, STRANDS, Rule, rule_of
+from maskedit.recipes.rules import FEATURES, LINES, OWN, SIZES, STRANDS, Rule, rule_of
 from maskedit.recipes.wishes import check_local, looks, sizes
 from maskedit.schedule import GrowTarget, Stage, latent
 from maskedit.terms import Objective, Term, latent_prior, preserve, shape
+
+SIZE_WEIGHT = 10.0
+"""Of a size against what is kept: with the paper's 1 the mouth of a small generator hardly grows."""
 
 WHOLE_FACE = ("skin", "mouth", "eyebrows", "eyes", "nose", "hair", "ears", "below_face")
 
@@ -61,12 +64,12 @@ def plausible(
     """
     edit = Edit.of(wish)
     check_local(edit)
-    groups = grouped(edit)
+    groups = grouped(edit, components)
     kept = [name for name in face if name not in edit.regions]
     stages = [Stage("fit", steps[0], 5.0 * preserve(*face) + 0.002 * latent_prior(), vary=latent(lr=0.02))]
     so_far: list[Term] = []
     for group in groups:
-        rule = group.rule if components is None else replace(group.rule, components=components)
+        rule = group.rule
         so_far += _wanted(edit, group)
         objective = rule.keep * preserve(*kept) + rule.prior * latent_prior() + Objective(so_far)
         moves = latent(lr=rule.rate, components=rule.components)
@@ -83,33 +86,36 @@ def plausible(
     )
 
 
-def grouped(edit: Edit) -> list[Group]:
+def grouped(edit: Edit, components: int | None = None) -> list[Group]:
     """The edit's attributes and sizes by their rules; colours first, and what moves along directions last."""
     rules = {name: rule_of(name, target) for name, target in edit.attributes.items()}
     if STRANDS in rules.values():
         rules |= {name: STRANDS for name in rules if name in HAIR_COLOURS}
+    sized = {region: SIZES.get(region, LINES) for region in edit.size}
+    if components is not None:
+        rules, sized = (
+            {name: replace(FEATURES if rule is OWN else rule, components=components) for name, rule in table.items()}
+            for table in (rules, sized)
+        )
     found: dict[Rule, Group] = {}
     for name, rule in rules.items():
         found.setdefault(rule, Group(rule)).attributes.append(name)
-    for region in edit.size:
-        rule = SIZES.get(region, LINES)
+    for region, rule in sized.items():
         found.setdefault(rule, Group(rule)).sized.append(region)
-    order = [DYE, STRANDS, LINES]
-    return sorted(
-        found.values(),
-        key=lambda group: (order.index(group.rule) if group.rule in order else 9, group.rule.components is None),
-    )
+    # Colours first: the fewer directions a stage has, the less it spoils of what came before.
+    return sorted(found.values(), key=lambda group: (-group.rule.rate, -(group.rule.components or 0)))
 
 
 def _wanted(edit: Edit, group: Group) -> list[Term]:
     """What a group asks to see: from its stage on."""
     terms: list[Term] = []
     if group.attributes:
-        seen_in = "blended" if group.rule.after_blend else "generated"
-        terms.append(0.03 * looks(edit, group.attributes, smoothing=group.rule.smoothing, seen_in=seen_in))
+        rule = group.rule
+        look = looks(edit, group.attributes, smoothing=rule.smoothing, after_blend=rule.after_blend)
+        terms.append(0.03 * look)
     if "hair" in group.regions(edit) and "hair" not in edit.size:
         terms.append(0.5 * shape("hair"))
-    return terms + sizes(edit, group.sized)
+    return terms + sizes(edit, group.sized, weight=SIZE_WEIGHT)
 
 
 def _blend(edit: Edit, groups: Sequence[Group]) -> Blend | Several:

@@ -1,7 +1,6 @@
 """An Edit as terms: what it wants to see, in which sizes; and what a recipe cannot do, refused."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from maskedit.attributes import GLOBAL_ATTRIBUTES
 from maskedit.edit import Edit
@@ -14,7 +13,7 @@ def looks(
     names: Iterable[str],
     *,
     smoothing: float | int,
-    seen_in: Literal["generated", "blended"] = "generated",
+    after_blend: bool = False,
 ) -> Term:
     """The term that asks for these attributes of an edit (Eq. 3).
 
@@ -22,7 +21,7 @@ def looks(
         edit: what is wished for.
         names: some of its attributes.
         smoothing: of the attributes for which the edit leaves it open.
-        seen_in: which picture the classifier sees.
+        after_blend: whether the classifier sees the picture as the blend leaves it, or as it was generated.
     """
     chosen, every = tuple(names), dict(zip(edit.attributes, edit.smoothings(smoothing), strict=True))
     return attribute(
@@ -30,14 +29,14 @@ def looks(
         target=[edit.attributes[name] for name in chosen],
         smoothing=[every[name] for name in chosen],
         hold=edit.hold,
-        seen_in=seen_in,
+        seen_in="blended" if after_blend else "generated",
     )
 
 
-def sizes(edit: Edit, regions: Iterable[str] | None = None) -> list[Term]:
+def sizes(edit: Edit, regions: Iterable[str] | None = None, *, weight: float | int = 1.0) -> list[Term]:
     """The terms that ask for the sizes of an edit (Eq. 5-6): of all its regions, or of these."""
     chosen = edit.size if regions is None else regions
-    return [region_size(name, scale=edit.size[name]) for name in chosen]
+    return [weight * region_size(name, scale=edit.size[name]) for name in chosen]
 
 
 def check_local(edit: Edit) -> None:

@@ -24,7 +24,7 @@ def test_the_change_is_counted_from_where_the_schedule_says(since):
     schedule = me.Schedule(
         me.Stage("fit", 5, keep, vary=me.latent(lr=0.05)),
         me.Stage("edit", 5, keep + me.attribute("smiling"), vary=me.latent(lr=0.05)),
-        blend=me.Blend(kind="change", since=since),
+        blend=me.AddChange(since=since),
     )
     this = me.Problem(toys.models(), toys.pictures(2), "smiling")
     latents = [step.latent for step in me.steps(this, schedule)]

@@ -9,14 +9,14 @@ import maskedit as me
 from tests import toys
 from tests.blending.pictures import disc, pictures
 
-KINDS = ("paste", "pyramid", "change", "redraw", "tint")
+KINDS = (me.Paste, me.Pyramid, me.AddChange, me.Redraw, me.Tint)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.integers(0, 2**16), st.sampled_from([0, 2]))
 def test_outside_the_mask_not_a_bit_changes(kind, seed, softness):
     generated, fitted, original = pictures(seed)
-    blend = me.Blend(kind=kind, softness=softness)
+    blend = kind(softness=softness)
     mask = blend.mask(disc(), torch.zeros(2, 1, 32, 32))
     blended = blend(generated, fitted, original, mask)
     outside = (disc() == 0).expand_as(original)
@@ -27,8 +27,8 @@ def test_outside_the_mask_not_a_bit_changes(kind, seed, softness):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_that_changes_nothing_changes_nothing(kind):
     _, fitted, original = pictures(0)
-    generated = fitted if kind in ("change", "redraw", "tint") else original
-    blended = me.Blend(kind=kind)(generated, fitted, original, disc())
+    generated = fitted if kind.needs_fitted else original
+    blended = kind()(generated, fitted, original, disc())
     torch.testing.assert_close(blended, original, rtol=0, atol=1e-6)
 
 
@@ -36,7 +36,7 @@ def test_the_blend_can_follow_the_generated_shape():
     def masks(target_from: str) -> dict[str, torch.Tensor]:
         schedule = me.Schedule(
             me.Stage("edit", 10, me.region_size("mouth", scale=3.0), vary=me.latent(lr=0.3)),
-            blend=me.Blend(preserve=(), target_from=target_from),
+            blend=me.Paste(preserve=(), target_from=target_from),
         )
         return me.run(me.Problem(toys.models(), toys.pictures(1), "smiling"), schedule).masks
 
@@ -49,8 +49,12 @@ def test_the_blend_can_follow_the_generated_shape():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: me.Blend(softness=-1), "0 or more whole pixels"),
-        (lambda: me.Blend(since="fit"), "only the change"),
+        (lambda: me.Paste(softness=-1), "0 or more whole pixels"),
+        (lambda: me.Paste(target_from="fitted"), "unknown source"),
+        (lambda: me.Several(me.Paste(regions=["hair"])), "two blends or more; got 1"),
+        (lambda: me.Several(me.Paste(), me.Tint(regions=["hair"])), "names no regions"),
+        (lambda: me.Several(*[me.Paste(regions=["hair"])] * 2), "are the same"),
+        (lambda: me.Several(me.Tint(regions=["hair"]), me.Redraw(regions=["mouth"], since="fit")), "different stages"),
     ],
 )
 def test_what_cannot_be_is_refused_when_made(make, says):
@@ -62,7 +66,7 @@ def test_what_cannot_be_is_refused_when_made(make, says):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: me.Blend(softness=1.5), "whole pixels"),
+        (lambda: me.Paste(softness=1.5), "whole pixels"),
     ],
 )
 def test_nonsense_is_refused_before_any_work(make, says):

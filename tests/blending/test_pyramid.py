@@ -14,5 +14,5 @@ def test_a_pyramid_hides_a_seam_that_pasting_shows():
     def steepest(blended: torch.Tensor) -> float:
         return blended.diff(dim=-1).abs().max().item()
 
-    assert steepest(me.blend(generated, original, mask)) == pytest.approx(0.5)
+    assert steepest(me.blend_paste(generated, original, mask)) == pytest.approx(0.5)
     assert steepest(me.blend_pyramid(generated, original, mask)) < 0.15

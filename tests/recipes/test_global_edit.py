@@ -1,47 +1,49 @@
 """Edits of the whole face."""
 
+import pytest
+
 import maskedit as me
 from tests import toys
-from tests.recipes.written_out import check
-
-
-def test_the_global_recipe_runs():
-    schedule = me.recipes.global_edit("pale_skin", features=lambda x: [x, x**2], face=["skin", "mouth"], steps=(3, 2))
-    this = me.Problem(toys.models(), toys.pictures(2), me.Edit("pale_skin", regions=["skin", "mouth"]), start="encoder")
-    result = me.run(this, schedule)
-    assert set(result.history.raw) == {"edit.perceptual", "edit.pale_skin", "detail.preserve", "detail.white_noise"}
-    assert result.history.raw["edit.perceptual"].isfinite().all()
 
 
 def features(image):
     return [image, image**2]
 
 
-def test_it_is_written_out():
-    face = ("skin", "mouth", "eyebrows", "eyes", "nose")
-    look = me.attribute(["young", "pale_skin"], target=[0, 1], smoothing=0.1, hold=["smiling"])
-    keep = me.perceptual(*face, features=features)
-    detail = 2.0 * me.preserve(*face) + me.white_noise()
-    options = {"features": features, "target": [0, 1], "smoothing": 0.1, "hold": ["smiling"]}
-    for more, weight, steps in (({}, 0.03, (500, 500)), ({"weight": 0.5, "steps": (7, 8)}, 0.5, (7, 8))):
-        check(
-            me.recipes.global_edit(["young", "pale_skin"], **options, **more),
-            me.Blend(kind="paste", preserve=()),
-            me.Stage("edit", steps[0], keep + weight * look, vary=me.latent(lr=1e-3)),
-            me.Stage("detail", steps[1], detail, vary=me.noise(lr=0.1), after_step=[me.NormalizeNoise()]),
-        )
+def test_the_terms_and_their_weights():
+    made = me.recipes.global_edit(me.Edit({"young": 0}, hold=["male"], smoothing=0.2), features=features)
+    edit, detail = made
+    assert {term.name: term.weight for term in edit.terms} == {"perceptual": 1.0, "young": 0.03}
+    assert {term.name: term.weight for term in detail.terms} == {"preserve": 2.0, "white_noise": 1.0}
+    assert "SemanticKL(smoothing=[0.2, 0.0]) of young = 0, male held" in repr(made)
+    assert repr(made).count("of skin + mouth + eyebrows + eyes + nose\n") == 2
+    assert (edit.steps, detail.steps) == (500, 500)
+    assert (str(edit.vary), str(detail.vary)) == ("latent (Adam, lr 0.001)", "noise (Adam, lr 0.1)")
+    assert detail.after_step == (me.NormalizeNoise(),)
+    assert (made.start, made.needs) == ("encoder", ("parser", "classifier", "encoder"))
+    assert made.blend == me.Paste(preserve=())
+    assert made.edit.regions == me.FACE
+    heavier = me.recipes.global_edit("young", features=features, weight=0.5)
+    assert {term.name: term.weight for term in heavier.stages[0].terms}["young"] == 0.5
+    assert "smoothing=0.05" in repr(heavier)
 
 
-def test_by_default_the_attribute_is_set_with_a_little_smoothing():
-    edit, _ = me.recipes.global_edit("young", features=features)
-    look = 0.03 * me.attribute("young", target=1, smoothing=0.05)
-    face = ("skin", "mouth", "eyebrows", "eyes", "nose")
-    assert repr(edit.terms) == repr(me.perceptual(*face, features=features) + look)
+def test_what_the_edit_says_of_regions_and_sizes_counts():
+    made = me.recipes.global_edit(me.Edit("chubby", regions=["skin"]), features=features)
+    assert made.edit.regions == ("skin",)
+    sized = me.recipes.global_edit(me.Edit("young", size={"hair": 2}), features=features)
+    assert sized.edit.regions == (*me.FACE, "hair")
+    assert "hair_size" in sized.stages[0].terms.names
+    with pytest.raises(me.InputError, match="nothing is to be edited"):
+        me.recipes.global_edit((), features=features)
 
 
-def test_the_perceptual_term_sees_through_the_given_network(view, close):
-    edit, _ = me.recipes.global_edit("smiling", features=features, face=["skin", "mouth"])
-    this = view()
-    expected = me.perceptual("skin", "mouth", features=features)(this)
-    close(edit.terms(this).raw["perceptual"], expected)
-    assert (expected > 0).all()
+def test_it_changes_the_face_in_the_result():
+    wish = me.Edit({"pale_skin": 1}, regions=["skin", "mouth"])
+    made = me.recipes.global_edit(wish, features=features, weight=3.0, steps=(30, 2))
+    this = made.problem(toys.models(), toys.pictures(2))
+    result = me.run(this, made)
+    assert set(result.history.raw) == {"edit.perceptual", "edit.pale_skin", "detail.preserve", "detail.white_noise"}
+    assert result.history.raw["edit.perceptual"].isfinite().all()
+    before, after = (this.models.classifier.classify(x, ["pale_skin"]) for x in (this.image, result.image))
+    assert (after > before + 0.01).all()

@@ -1,96 +1,128 @@
-"""The paper's recipe and the released program's: weights, and where they differ."""
+"""The paper's recipe, the released program's and the short ones: what each term weighs, and where they differ."""
 
 import pytest
+import torch
 
 import maskedit as me
-from tests.recipes.written_out import check, line
+from tests import toys
+
+LOCAL = [me.recipes.paper, me.recipes.released, me.recipes.fast, me.recipes.balanced]
 
 
-@pytest.mark.parametrize("recipe", [me.recipes.paper, me.recipes.released])
-def test_recipes_have_the_papers_weights(recipe):
-    schedule = recipe(["black_hair", "smiling"], target=[1.0, 0.0], size={"mouth": 1.5})
-    assert [stage.name for stage in schedule] == ["fit", "edit", "settle", "detail"]
-    weights = {term.name: term.weight for stage in schedule for term in stage.terms}
-    assert weights == {
-        "preserve": 2.0,
-        "black_hair+smiling": 0.005,
-        "hair_shape": 0.5,
-        "mouth_size": 1.0,
-        "white_noise": 1.0,
-    }
-    assert "hair_shape" not in repr(recipe("smiling"))
+def weights(stage: me.Stage) -> dict[str, float]:
+    return {term.name: term.weight for term in stage.terms}
+
+
+@pytest.mark.parametrize("recipe", LOCAL)
+def test_each_stage_has_the_papers_terms_and_weights(recipe):
+    made = recipe(me.Edit({"black_hair": 1, "smiling": 0}, size={"mouth": 1.5}, hold=["young"], smoothing=0.1))
+    fit, edit, settle, detail = made
+    assert [stage.name for stage in made] == ["fit", "edit", "settle", "detail"]
+    wanted = {"preserve": 2.0, "black_hair+smiling": 0.005, "hair_shape": 0.5, "mouth_size": 1.0}
+    assert weights(fit) == {"preserve": 2.0}
+    assert weights(edit) == weights(settle) == wanted
+    assert weights(detail) == {"preserve": 2.0, "white_noise": 1.0}
+    assert "SemanticKL(smoothing=[0.1, 0.1, 0.0]) of black_hair = 1, smiling = 0, young held" in repr(made)
+    assert "ComponentSizeKL(scale=1.5) of mouth" in repr(made)
+    assert "image') of skin\n" in repr(made)
+    assert edit.after_step == (me.GrowTarget(),)
+    assert settle.after_step == ()
+
+
+@pytest.mark.parametrize("recipe", LOCAL)
+def test_what_was_not_asked_for_is_not_there(recipe):
+    assert weights(recipe("smiling").stages[1]) == {"preserve": 2.0, "smiling": 0.005}
+    assert "SemanticKL(smoothing=0.05) of smiling = 1\n" in repr(recipe("smiling"))
+    sized = recipe(me.Edit(size={"mouth": 1.5}))
+    assert weights(sized.stages[1]) == {"preserve": 2.0, "mouth_size": 1.0}
+    assert "classifier" not in sized.needs
+    assert "hair_shape" not in repr(recipe(me.Edit(size={"hair": 1.5})))
+
+
+@pytest.mark.parametrize("recipe", LOCAL)
+def test_the_start_and_what_is_needed(recipe):
+    made = recipe("smiling")
+    start, role = ("mean", "mean_latent") if recipe in LOCAL[:2] else ("encoder", "encoder")
+    assert (made.start, made.needs) == (start, ("parser", "classifier", role))
+    assert made.edit == me.Edit("smiling")
+    problem = made.problem(toys.models(), toys.pictures(2))
+    assert (problem.edit, problem.start) == (made.edit, start)
+    made.check(problem)
+    with pytest.raises(me.InputError, match=f"the recipe needs an? .*models.{role} is None"):
+        made.problem(toys.models(**{role: None}), toys.pictures(1))
+    with pytest.raises(me.InputError, match="no attribute 'big_nose'"):
+        recipe("big_nose").problem(toys.models(), toys.pictures(1))
+
+
+@pytest.mark.parametrize("recipe", [*LOCAL, me.recipes.plausible])
+def test_what_it_cannot_do_is_refused(recipe):
+    for nothing in ((), me.Edit(hold=["young"]), me.Edit(regions=["mouth"])):
+        with pytest.raises(me.InputError, match="nothing is to be edited"):
+            recipe(nothing)
+    with pytest.raises(me.InputError, match="'young' is about the whole face.*global_edit"):
+        recipe(["smiling", "young"])
+    with pytest.raises(me.InputError, match="no region is known for the attribute 'beard'"):
+        recipe("beard")
+    assert recipe(me.Edit("young", regions=["hair"])).edit.regions == ("hair",)
 
 
 def test_paper_and_released_differ_where_the_notes_say():
     paper, released = (recipe("wavy_hair") for recipe in (me.recipes.paper, me.recipes.released))
     assert (paper.blend.target_from, released.blend.target_from) == ("generated", "original")
     assert (paper.blend.preserve, released.blend.preserve) == (("skin",), ("skin", "ears"))
-    assert "which may grow" in repr(paper)
+    assert "ShapeLoss() of hair, which may grow" in repr(paper)
+    assert "ShapeLoss() of hair + ears, which may grow" in repr(released)
+    assert "of skin + ears" in repr(released)
+    assert "ears" not in repr(paper)
     assert released.stages[2].on_enter == (me.RedrawNoise(),)
     assert paper.stages[2].on_enter == ()
     assert released.stages[3].before_backward == paper.stages[3].after_step == (me.NormalizeNoise(),)
-    assert (paper.stages[3].steps, released.stages[3].steps) == (500, 501)
-    assert "which may grow" not in repr(me.recipes.paper("black_hair"))
+    assert [stage.steps for stage in paper] == [500, 200, 300, 500]
+    assert [stage.steps for stage in released] == [500, 200, 300, 501]
+    for recipe in (me.recipes.paper, me.recipes.released):
+        colour = recipe("black_hair")
+        assert "which may grow" not in repr(colour)
+        assert "ears" not in repr(colour)
+        assert (colour.blend.target_from, colour.blend.softness) == ("original", 0)
+        assert [str(stage.vary) for stage in colour] == [
+            "latent (Adam, lr 0.001)", "latent (Adam, lr 0.001)", "unchanged", "noise (Adam, lr 0.1)"
+        ]  # fmt: skip
 
 
-def test_the_papers_edit_of_hair_colour_and_mouth_written_out():
-    schedule = me.recipes.paper(
-        ["black_hair", "smiling"],
-        target=[1, 0.4],
-        smoothing=0.1,
-        hold=["young"],
-        size={"mouth": 1.5},
-        steps=(5, 6, 7, 8),
-    )
-    keep = 2.0 * me.preserve("skin")
-    look = me.attribute(["black_hair", "smiling"], target=[1, 0.4], smoothing=0.1, hold=["young"])
-    edit = keep + 0.005 * look + 0.5 * me.shape("hair") + 1.0 * me.region_size("mouth", scale=1.5)
-    check(
-        schedule,
-        me.Blend(kind="paste", preserve=("skin",), target_from="original"),
-        me.Stage("fit", 5, keep, vary=me.latent(lr=1e-3)),
-        me.Stage("edit", 6, edit, vary=me.latent(lr=1e-3), after_step=[me.GrowTarget()]),
-        me.Stage("settle", 7, edit, vary=me.unchanged()),
-        me.Stage("detail", 8, keep + me.white_noise(), vary=me.noise(lr=0.1), after_step=[me.NormalizeNoise()]),
-    )
+@pytest.mark.parametrize(
+    ("recipe", "steps"), [(me.recipes.fast, (60, 40, 60, 60)), (me.recipes.balanced, (120, 80, 120, 120))]
+)
+def test_the_short_recipes_have_the_papers_objectives(recipe, steps):
+    wish = me.Edit({"wavy_hair": 0}, hold=["pale_skin"], size={"mouth": 1.5})
+    paper, short = me.recipes.paper(wish), recipe(wish)
+    assert [repr(stage.terms) for stage in short] == [repr(stage.terms) for stage in paper]
+    assert [stage.after_step for stage in short] == [stage.after_step for stage in paper]
+    assert short.blend == paper.blend
+    assert tuple(stage.steps for stage in short) == steps
+    a, b, c, d = steps
+    assert [str(stage.vary) for stage in short] == [
+        f"latent (Adam, lr Falling(first=0.02, steps={a}))",
+        "latent (Adam, lr 0.02)",
+        f"latent (Adam, lr Falling(first=0.02, steps={c}))",
+        f"noise (Adam, lr Falling(first=0.2, steps={d}))",
+    ]
+    assert "lr 0.5)" in repr(me.recipes.fast("smiling", rate=0.5))
 
 
-def test_the_papers_edit_of_hair_shape_written_out():
-    keep = 2.0 * me.preserve("skin")
-    edit = keep + 0.005 * me.attribute("wavy_hair", smoothing=0.05) + 0.5 * me.shape("hair", grow=True)
-    check(
-        me.recipes.paper("wavy_hair"),
-        me.Blend(kind="paste", preserve=("skin",), target_from="generated"),
-        me.Stage("fit", 500, keep, vary=me.latent(lr=1e-3)),
-        me.Stage("edit", 200, edit, vary=me.latent(lr=1e-3), after_step=[me.GrowTarget()]),
-        me.Stage("settle", 300, edit, vary=me.unchanged()),
-        me.Stage("detail", 500, keep + me.white_noise(), vary=me.noise(lr=0.1), after_step=[me.NormalizeNoise()]),
-    )
+def test_the_rate_of_the_short_recipes_falls_to_nothing():
+    rate = me.recipes.Falling(0.2, 10)
+    rates = [rate(step) for step in range(12)]
+    assert rates == sorted(rates, reverse=True)
+    assert (rates[0], rates[5], rates[10], rates[11]) == (0.2, pytest.approx(0.1), pytest.approx(0), pytest.approx(0))
 
 
-@pytest.mark.parametrize("name", ["wavy_hair", "straight_hair", "black_hair", "big_nose"])
-def test_the_released_edits_written_out(name):
-    ears = ("ears",) if name in ("wavy_hair", "straight_hair") else ()
-    keep = 2.0 * me.preserve("skin", *ears)
-    edit = keep + 0.005 * me.attribute(name, target=0.0, smoothing=0.2)
-    if "hair" in name:
-        edit = edit + 0.5 * me.shape("hair", *ears, grow=bool(ears))
-    noise = {"vary": me.noise(lr=0.1), "before_backward": [me.NormalizeNoise()]}
-    check(
-        me.recipes.released(name, target=0.0, smoothing=0.2),
-        me.Blend(kind="paste", preserve=("skin", *ears), target_from="original"),
-        me.Stage("fit", 500, keep, vary=me.latent(lr=1e-3)),
-        me.Stage("edit", 200, edit, vary=me.latent(lr=1e-3), after_step=[me.GrowTarget()]),
-        me.Stage("settle", 300, edit, vary=me.unchanged(), on_enter=[me.RedrawNoise()]),
-        me.Stage("detail", 501, keep + me.white_noise(), **noise),
-    )
+def test_the_table_of_recipes_has_the_local_ones():
+    assert list(me.recipes.RECIPES) == ["plausible", "fast", "balanced", "paper", "released"]
+    assert all(make("smiling").edit == me.Edit("smiling") for make in me.recipes.RECIPES.values())
 
 
-def test_the_released_edit_takes_sizes_and_what_is_held():
-    schedule = me.recipes.released("smiling", hold=["young"], size={"mouth": 2.0}, steps=(1, 2, 3, 4))
-    edit = 2.0 * me.preserve("skin") + 0.005 * me.attribute("smiling", smoothing=0.05, hold=["young"])
-    edit = edit + me.region_size("mouth", scale=2.0)
-    assert line(schedule.stages[1]) == line(
-        me.Stage("edit", 2, edit, vary=me.latent(lr=1e-3), after_step=[me.GrowTarget()])
-    )
-    assert [stage.steps for stage in schedule] == [1, 2, 3, 4]
+def test_a_recipe_runs_like_any_schedule():
+    made = me.recipes.paper(me.Edit("smiling", size={"mouth": 1.2}), steps=(2, 2, 2, 2))
+    result = me.run(made.problem(toys.models(), toys.pictures(2)), made)
+    assert result.status == ("Finished.",) * 2
+    assert torch.equal(result.patches[0].added, result.generated)

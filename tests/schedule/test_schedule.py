@@ -78,7 +78,7 @@ def test_a_problem_that_lacks_what_a_later_stage_needs_is_refused_before_any_wor
 
 
 def test_a_blend_needs_its_regions():
-    schedule = me.Schedule(me.Stage("a", 1, me.white_noise(), vary=me.noise()), blend=me.Blend(preserve=("hat",)))
+    schedule = me.Schedule(me.Stage("a", 1, me.white_noise(), vary=me.noise()), blend=me.Paste(preserve=("hat",)))
     with pytest.raises(me.InputError, match="the blend needs the region 'hat'"):
         me.steps(toys.without(), schedule)
 
@@ -90,9 +90,7 @@ def test_a_blend_needs_its_regions():
         (lambda: me.Schedule(*[me.Stage("a", 1, me.preserve("skin"), vary=me.latent())] * 2), "two stages"),
         (lambda: me.Schedule(me.Stage("a", 1, me.preserve("skin"), vary=me.unchanged())), "varies nothing"),
         (
-            lambda: me.Schedule(
-                me.Stage("a", 1, me.preserve("skin"), vary=me.latent()), blend=me.Blend(kind="change", since="b")
-            ),
+            lambda: me.Schedule(me.Stage("a", 1, me.preserve("skin"), vary=me.latent()), blend=me.AddChange(since="b")),
             "one of a",
         ),
     ],

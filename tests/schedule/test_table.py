@@ -13,7 +13,7 @@ def test_a_schedule_prints_as_a_table_of_everything_that_it_does():
         me.Stage("edit", 200, keep + fade * me.attribute("smiling"), vary=me.unchanged(), after_step=[me.GrowTarget()]),
         me.Stage("detail", 5, keep, vary=[me.noise(lr=0.1), me.latent(lr=fade, components=3)], keep_best=True),
         me.Stage("last", 5, keep, vary=me.latent(along=["smiling", "young"])),
-        blend=me.Blend(kind="change", softness=2, since="fit"),
+        blend=me.AddChange(softness=2, since="fit"),
     )
     text = repr(schedule)
     for part in (
@@ -29,7 +29,7 @@ def test_a_schedule_prints_as_a_table_of_everything_that_it_does():
         "3 components",
         "along smiling + young",
         "keeps the best step",
-        "blend (change, preserving skin, target of the input, softened by 2 px, the change since fit)",
+        "blend (add change, preserving skin, target of the input, softened by 2 px, the change since fit)",
     ):
         assert part in text, part
     assert schedule.steps == 710

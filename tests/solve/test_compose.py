@@ -9,15 +9,15 @@ from tests import toys
 from tests.solve.runs import problem
 
 
-@pytest.mark.parametrize("kind", ["paste", "change", "redraw"])
+@pytest.mark.parametrize("kind", [me.Paste, me.AddChange, me.Redraw, me.Tint])
 def test_what_is_seen_after_the_blend_is_what_the_run_returns(kind):
     """The classifier looks at the blended picture, which the first step's result is."""
     look = me.attribute("smiling", target=1.0, seen_in="blended")
-    since = "fit" if kind != "paste" else None
+    since = {} if kind is me.Paste else {"since": "fit"}
     schedule = me.Schedule(
         me.Stage("fit", 3, me.preserve("skin"), vary=me.latent(lr=0.05)),
         me.Stage("edit", 20, look, vary=me.latent(lr=0.05)),
-        blend=me.Blend(kind=kind, preserve=(), softness=1, since=since),
+        blend=kind(preserve=(), softness=1, **since),
     )
     this = problem()
     results = [step.result() for step in me.steps(this, schedule)]
@@ -31,7 +31,7 @@ def test_what_is_seen_after_the_blend_is_what_the_run_returns(kind):
 
 def test_the_blended_picture_is_seen_with_one_call_of_the_classifier_a_step():
     look = me.attribute("smiling", seen_in="blended")
-    schedule = me.Schedule(me.Stage("edit", 4, look, vary=me.latent()), blend=me.Blend(kind="change"))
+    schedule = me.Schedule(me.Stage("edit", 4, look, vary=me.latent()), blend=me.AddChange())
     this = problem()
     before = toys.calls(this.models)
     me.run(this, schedule)
@@ -47,4 +47,4 @@ def test_a_blended_picture_that_cannot_be_is_refused():
     with pytest.raises(me.InputError, match="without a blend"):
         me.run(problem(), me.Schedule(*stages, blend=None))
     with pytest.raises(me.InputError, match="before there is one"):
-        me.run(problem(), me.Schedule(*stages, blend=me.Blend(kind="change", since="fit")))
+        me.run(problem(), me.Schedule(*stages, blend=me.AddChange(since="fit")))

@@ -71,10 +71,11 @@ def test_the_released_recipe_is_the_released_program(generator, name):
     assert meta["steps"] == {"latent": 60, "noise": 31, "constraints_from": 20, "dynamic_mask_until": 35}
     drawn = [theirs[f"random_noise_{i}"] for i in range(9)]
     schedule = me.recipes.released(
-        name,
-        target=float(meta["target"]),
-        smoothing=meta["smoothing"],
-        size={REGIONS[name]: meta["size"]} if meta["size"] else None,
+        me.Edit(
+            {name: float(meta["target"])},
+            smoothing=meta["smoothing"],
+            size={REGIONS[name]: meta["size"]} if meta["size"] else None,
+        ),
         steps=(20, 15, 25, 31),
     )
     assert schedule.stages[2].on_enter == (me.RedrawNoise(),)
