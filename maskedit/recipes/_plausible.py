@@ -119,7 +119,10 @@ def _wanted(edit: Edit, group: Group) -> list[Term]:
 
 
 def _blend(edit: Edit, groups: Sequence[Group]) -> Blend | Several:
-    """Each group's blend, in the regions where it shows."""
-    if len(groups) == 1:
+    """Each group's blend, in the regions where it shows; groups that are blended alike share one."""
+    regions: dict[Blend, tuple[str, ...]] = {}
+    for group in groups:
+        regions[group.rule.blend] = (*regions.get(group.rule.blend, ()), *group.regions(edit))
+    if len(regions) == 1:
         return groups[0].rule.blend
-    return Several(*(replace(group.rule.blend, regions=group.regions(edit)) for group in groups))
+    return Several(*(replace(blend, regions=tuple(dict.fromkeys(where))) for blend, where in regions.items()))

@@ -121,14 +121,12 @@ def refusals() -> list[object]:
     return [
         pytest.param(
             ["--set", "blnd_hair"],
-            r"the classifier has no attribute 'blnd_hair'.*Did you mean 'blond_hair'\?",
+            r"the classifier has no .*'blnd_hair'.*Did you mean 'blond_hair'\?",
             id="near",
         ),
         pytest.param(["--set", "xyz"], "the classifier has no attribute 'xyz'; expected one of ", id="unknown"),
         pytest.param([], "nothing is to be edited; expected --set ATTRIBUTE", id="nothing"),
-        pytest.param(
-            ["--set", "smiling=2"], "the target of 'smiling' is out of range; expected a number in", id="range"
-        ),
+        pytest.param(["--set", "smiling=2"], "the target of 'smiling' is out of range; expected a numb", id="range"),
         pytest.param(["--set", "smiling=much"], "'smiling' cannot be set to 'much'", id="value"),
         pytest.param(["--set", "smiling", "--remove", "smiling"], "'smiling' is wished for twice", id="twice"),
         pytest.param(

@@ -112,9 +112,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     photo, square = torch.rand(1, 3, 90, 120), align(FACE, (90, 120))
     fits = pasted(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))
     odd = Patch(fits.weight, fits.added, torch.ones(1, 1, 16, 16))
-    with pytest.raises(
-        InputError, match=r"its replaced has another shape.*expected \[1, 1, 32, 32\]; got \[1, 1, 16, 16\]"
-    ):
+    with pytest.raises(InputError, match=r"its replaced has another.*\[1, 1, 32, 32\]; got \[1, 1, 16, 16\]"):
         paste(photo, square, odd)
     with pytest.raises(InputError, match="does not fit its alignment"):
         paste(photo[..., :50], square, fits)

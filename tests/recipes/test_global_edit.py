@@ -1,6 +1,7 @@
 """Edits of the whole face."""
 
 import pytest
+import torch
 
 import maskedit as me
 from tests import toys
@@ -39,11 +40,13 @@ def test_what_the_edit_says_of_regions_and_sizes_counts():
 
 
 def test_it_changes_the_face_in_the_result():
-    wish = me.Edit({"pale_skin": 1}, regions=["skin", "mouth"])
-    made = me.recipes.global_edit(wish, features=features, weight=3.0, steps=(30, 2))
-    this = made.problem(toys.models(), toys.pictures(2))
-    result = me.run(this, made)
-    assert set(result.history.raw) == {"edit.perceptual", "edit.pale_skin", "detail.preserve", "detail.white_noise"}
-    assert result.history.raw["edit.perceptual"].isfinite().all()
-    before, after = (this.models.classifier.classify(x, ["pale_skin"]) for x in (this.image, result.image))
-    assert (after > before + 0.01).all()
+    def seen(target: float) -> torch.Tensor:
+        wish = me.Edit({"pale_skin": target}, regions=["skin", "mouth"])
+        made = me.recipes.global_edit(wish, features=features, weight=3.0, steps=(400, 1))
+        this = made.problem(toys.models(), toys.pictures(1))
+        result = me.run(this, made)
+        assert set(result.history.raw) == {"edit.perceptual", "edit.pale_skin", "detail.preserve", "detail.white_noise"}
+        assert result.history.raw["edit.perceptual"].isfinite().all()
+        return this.models.classifier.classify(result.image, ["pale_skin"])
+
+    assert (seen(1.0) > seen(0.0) + 0.05).all()

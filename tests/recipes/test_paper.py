@@ -99,7 +99,7 @@ def test_the_short_recipes_have_the_papers_objectives(recipe, steps):
     assert [stage.after_step for stage in short] == [stage.after_step for stage in paper]
     assert short.blend == paper.blend
     assert tuple(stage.steps for stage in short) == steps
-    a, b, c, d = steps
+    a, _, c, d = steps
     assert [str(stage.vary) for stage in short] == [
         f"latent (Adam, lr Falling(first=0.02, steps={a}))",
         "latent (Adam, lr 0.02)",
