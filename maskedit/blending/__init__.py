@@ -7,7 +7,7 @@ from maskedit.blending.paste import Paste, blend_paste
 from maskedit.blending.patch import Patch
 from maskedit.blending.pyramid import Pyramid, blend_pyramid
 from maskedit.blending.redraw import Redraw, blend_redraw, redrawn, toned
-from maskedit.blending.tint import Tint, blend_tint
+from maskedit.blending.tint import Tint, blend_tint, tinted
 
 __all__ = [
     "AddChange",
@@ -25,5 +25,6 @@ __all__ = [
     "blend_tint",
     "feather",
     "redrawn",
+    "tinted",
     "toned",
 ]

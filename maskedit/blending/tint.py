@@ -22,7 +22,7 @@ class Tint(AddChange):
     def patch(self, generated: Image, fitted: Image | None, original: Float[Tensor, "b 3 H W"], mask: Mask) -> Patch:
         """The broad change; nothing of the original gives way to it."""
         assert fitted is not None  # the loop keeps it for these kinds
-        return Patch(mask, broad(generated - fitted, mask, 1 / 4), torch.zeros_like(mask))
+        return Patch(mask, tinted(generated, fitted, mask) - fitted, torch.zeros_like(mask))
 
 
 def blend_tint(
@@ -37,3 +37,8 @@ def blend_tint(
         mask: ``[b, 1, h, w]`` in [0, 1].
     """
     return Tint()(edited, fitted, original, mask)
+
+
+def tinted(edited: Image, fitted: Image, mask: Mask) -> Image:
+    """The fitted picture with the change averaged within the mask, over a quarter of the side ``[b, 3, h, w]``."""
+    return fitted + broad(edited - fitted, mask, 1 / 4)
