@@ -20,7 +20,7 @@ from maskedit.edit import Edit
 from maskedit.errors import InputError, PhotoError
 from maskedit.files import write_whole
 from maskedit.memory import keep_memory
-from maskedit.photo import Edited, crop, edit_photo, read, write
+from maskedit.photo import Edited, crop, edit_photo, write
 from maskedit.photo.editing import recipe_of
 from maskedit.photo.find import Box
 from maskedit.recipes import RECIPES
@@ -77,15 +77,16 @@ def run(args: argparse.Namespace) -> int:
     """
     begun = time.perf_counter()
     edit = wish_of(args.wishes, args.sizes, args.hold)
-    recipe_of(args.recipe)(edit)  # refuses what it cannot do before the photo is read
+    recipe_of(args.recipe)
     stem = args.photo.stem
     names = [f"{stem}_edited.png", f"{stem}_losses.png", f"{stem}_sheet.png", f"{stem}.json"]
     folder = Folder(args.out, names, replace=args.force)
-    photo = read(args.photo)
     box, landmarks = _box(args.box), _landmarks(args.landmarks)
     keep_memory()
     with progress() as bar:
-        edited = edit_photo(photo, edit, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar)
+        edited = edit_photo(
+            args.photo, edit, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar
+        )
     facts = {"photo": str(args.photo), "wanted": dict(edit.attributes), "edit": repr(edit), "recipe": args.recipe}
     facts |= _facts(edited)
     facts["seconds"]["total"] = round(time.perf_counter() - begun, 2)
