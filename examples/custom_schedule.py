@@ -39,7 +39,7 @@ schedule = me.Schedule(
         keep + ramp * looks + wide,
         vary=me.latent(lr=0.02, layers=[0, 2]),  # hair and mouth; the row of the skin stays
         after_step=[me.GrowTarget(), clamp_size],
-        stop=me.Threshold(0.1, of="looks"),
+        stop=me.Threshold("looks", 0.1),
     ),
     me.Stage("settle", 20, keep + looks + wide, vary=me.unchanged(), keep_best=True),
     blend=me.Paste(softness=1),

@@ -1,17 +1,31 @@
 """What is to be edited: images, models, and the edit that is wished for. Checked before any work."""
 
 import hashlib
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from maskedit.edit import Edit, Wish
 from maskedit.errors import InputError
-from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
+from maskedit.protocols import (
+    Classifier,
+    Encoder,
+    Generator,
+    LatentDistribution,
+    Models,
+    Parser,
+    TakesInputs,
+    size_of,
+)
+from maskedit.starts import check_latent, start_latents
 from maskedit.types import Image, Latent, NoiseMap
 
 
@@ -21,33 +35,73 @@ class Problem:
 
     Args:
         models: generator, and what the schedule needs beside it.
-        image: aligned images ``[b, 3, R, R]`` in [0, 1], at the generator's resolution ``R``.
+        image: aligned images ``[b, 3, H, W]`` in the range. Of another size than the generator's pictures, terms see
+            those at the image's size. None edits what the start draws.
         edit: what is wished for, an :class:`~maskedit.edit.Edit` or a short form of one. It says which regions may
             change; without it none is named.
-        start: where the latent starts: ``"mean"`` (the paper), ``"encoder"``, or a latent
-            ``[b, layers, dim]`` of your own.
+        start: where the latent starts: ``"mean"`` (the paper), ``"encoder"``, a latent ``[b, *latent]`` of your own, or
+            one w ``[b, dim]`` or ``[dim]`` for all rows; a tensor, an array, or a file of either (.npy, .npz, .pt,
+            .safetensors, with one tensor in it).
+        noises: the noise maps to start from, ``[b, 1, h_i, w_i]``, such as a checkpoint's constant ones; zeros by
+            default.
+        inputs: values ``[b, *shape]`` for further inputs of the generator, by the names that it gives them.
+        range: values of black and of full light, of the image and of the generator's pictures alike. Parser and
+            classifier are shown pictures in [0, 1] whatever it is.
 
     Raises:
         InputError: naming the argument, what it should be, and what it is.
     """
 
     models: Models
-    image: Image
+    image: Image | None
     edit: Wish = ()
-    start: Literal["mean", "encoder"] | Latent = "mean"
+    start: Literal["mean", "encoder"] | Tensor | np.ndarray | str | os.PathLike[str] = "mean"
+    noises: Sequence[Float[Tensor, "b 1 _ _"]] | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    range: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         _check_models(self.models)
         object.__setattr__(self, "edit", Edit.of(self.edit))
-        _check_image(self.image, self.models.generator.resolution)
+        low, high = _checked_range(self.range)
+        object.__setattr__(self, "range", (low, high))
+        if self.image is not None:
+            _check_image(self.image, low, high)
+            if self.image.is_inference():  # such a tensor can never take part in gradients
+                object.__setattr__(self, "image", self.image.clone())
+        if not isinstance(self.start, str) or self.start not in ("mean", "encoder"):
+            object.__setattr__(self, "start", start_latents(self.start, self.models.generator, self._images()))
         self.asked.check(self.models)
         self._check_start()
+        self._check_given()
 
     def __repr__(self) -> str:
         start = self.start if isinstance(self.start, str) else "a given latent"
-        size = self.models.generator.resolution
+        height, width = self.size
+        size = f"{width} px" if height == width else f"{width} x {height} px"
         where = ", ".join(self.regions) or "no region"
-        return f"Problem({len(self.image)} x {size} px, {self.edit!r} in {where}, start {start})"
+        return f"Problem({self.batch} x {size}, {self.edit!r} in {where}, start {start})"
+
+    @property
+    def batch(self) -> int:
+        """How many images."""
+        images = self._images()
+        if images is None:
+            return len(self.start) if isinstance(self.start, Tensor) else 1
+        return images
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that terms see."""
+        return size_of(self.models.generator) if self.image is None else (self.image.shape[2], self.image.shape[3])
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor on whose device, and in whose type, the run takes place."""
+        for tensor in (self.image, self.start, self.models.mean_latent):
+            if isinstance(tensor, Tensor):
+                return tensor
+        return torch.zeros(())
 
     @property
     def asked(self) -> Edit:
@@ -60,22 +114,32 @@ class Problem:
         return self.asked.regions
 
     def start_latent(self) -> Latent:
-        """The latent to start from ``[b, layers, dim]``, fresh, without gradient."""
+        """The latent to start from ``[b, *latent]``, fresh, without gradient."""
         if isinstance(self.start, Tensor):
-            return self.start.detach().clone()
+            return self.start.detach().to(self.like).clone()
         if self.start == "encoder":
             assert self.models.encoder is not None  # checked when the problem was made
+            assert self.image is not None
+            low, high = self.range
+            image = self.image if self.range == (0, 1) else (self.image - low) / (high - low)
             with torch.no_grad():
-                latent = self.models.encoder.encode(self.image)
-            _check_latent("the encoder's prediction", latent, self.models.generator, len(self.image))
-            return latent.detach().clone()
+                latent = self.models.encoder.encode(image)
+            check_latent("the encoder's prediction", latent, self.models.generator, self.batch)
+            return latent.detach().to(self.image).clone()
         assert self.models.mean_latent is not None  # likewise
-        mean = self.models.mean_latent.to(self.image)
-        return mean.expand(len(self.image), *mean.shape).clone()
+        mean = self.models.mean_latent.detach().to(self.like)
+        return mean.expand(self.batch, *mean.shape).clone()
 
     def start_noises(self) -> tuple[NoiseMap, ...]:
-        """Zero noise maps ``[b, 1, h_i, w_i]``: the paper fits the latent without noise."""
-        return tuple(self.image.new_zeros(len(self.image), 1, h, w) for h, w in self.models.generator.noise_shapes)
+        """The noise maps to start from ``[b, 1, h_i, w_i]``: zeros, as the paper fits the latent without noise."""
+        if self.noises is not None:
+            return tuple(noise.detach().to(self.like).clone() for noise in self.noises)
+        shapes = self.models.generator.noise_shapes
+        return tuple(self.like.new_zeros(self.batch, 1, height, width) for height, width in shapes)
+
+    def start_inputs(self) -> dict[str, Tensor]:
+        """The further inputs that are given ``[b, *shape]``."""
+        return {name: value.detach().to(self.like).clone() for name, value in self.inputs.items()}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -83,12 +147,13 @@ class Problem:
 
         Of a model that is no ``nn.Module`` only its class is known.
         """
-        digest = hashlib.sha256(repr((self.edit, self.regions)).encode())
+        digest = hashlib.sha256(repr((self.edit, self.regions, self.range, tuple(self.inputs))).encode())
         latents = self.models.latents
         where = () if latents is None else (latents.mean, latents.components, latents.deviations)
         named = {} if latents is None else latents.directions
         digest.update(repr(tuple(named)).encode())
-        for tensor in (self.image, self.start, self.models.mean_latent, *where, *named.values()):
+        given = (*(self.noises or ()), *self.inputs.values())
+        for tensor in (self.image, self.start, self.models.mean_latent, *where, *named.values(), *given):
             digest.update(_bytes(tensor) if isinstance(tensor, Tensor) else repr(tensor).encode())
         models: tuple[object, ...] = (self.models.generator, self.models.parser)
         for model in (*models, self.models.classifier, self.models.encoder):
@@ -98,29 +163,53 @@ class Problem:
                     digest.update(name.encode() + _bytes(tensor))
         return digest.hexdigest()
 
+    def _images(self) -> int | None:
+        """How many images are given, if any are."""
+        return None if self.image is None else len(self.image)
+
     def _check_start(self) -> None:
         if isinstance(self.start, Tensor):
-            _check_latent("start", self.start, self.models.generator, len(self.image))
-        elif self.start == "encoder":
+            return
+        if self.start == "encoder":
             if self.models.encoder is None:
                 raise InputError(
                     "start='encoder' needs an encoder", actual="models.encoder is None", hint="Use start='mean'."
                 )
-        elif self.start != "mean":
-            raise InputError("unknown start", expected="'mean', 'encoder' or a latent", actual=repr(self.start))
-        else:
-            mean = self.models.mean_latent
-            if mean is None:
+            if self.image is None:
+                raise InputError("start='encoder' needs an image", actual="image=None", hint="Use start='mean'.")
+            return
+        mean = self.models.mean_latent
+        if mean is None:
+            raise InputError(
+                "start='mean' needs a mean latent",
+                actual="models.mean_latent is None",
+                hint="Average the generator's mapped codes, or give a latent as start.",
+            )
+        if tuple(mean.shape) != tuple(self.models.generator.latent_shape):
+            raise InputError(
+                "the mean latent is not of this generator",
+                expected=str(list(self.models.generator.latent_shape)),
+                actual=str(list(mean.shape)),
+            )
+
+    def _check_given(self) -> None:
+        """Refuse noise maps and inputs that are not this generator's."""
+        generator = self.models.generator
+        if self.noises is not None:
+            shapes = [(self.batch, 1, *shape) for shape in generator.noise_shapes]
+            actual = [tuple(noise.shape) for noise in self.noises]
+            if shapes != actual:
+                raise InputError("the noise maps are not this generator's", expected=str(shapes), actual=str(actual))
+        known = dict(generator.input_shapes) if isinstance(generator, TakesInputs) else {}
+        for name, value in self.inputs.items():
+            if name not in known:
+                known_names = ", ".join(known) or "none"
+                raise InputError(f"the generator takes no input {name!r}", expected=f"one of {known_names}")
+            if tuple(value.shape) != (self.batch, *known[name]):
                 raise InputError(
-                    "start='mean' needs a mean latent",
-                    actual="models.mean_latent is None",
-                    hint="Average the generator's mapped codes, or give a latent as start.",
-                )
-            if tuple(mean.shape) != tuple(self.models.generator.latent_shape):
-                raise InputError(
-                    "the mean latent is not of this generator",
-                    expected=str(list(self.models.generator.latent_shape)),
-                    actual=str(list(mean.shape)),
+                    f"the input {name!r} has the wrong shape",
+                    expected=str([self.batch, *known[name]]),
+                    actual=str(list(value.shape)),
                 )
 
 
@@ -145,18 +234,18 @@ def _check_models(models: Models) -> None:
 
 
 def _check_distribution(latents: LatentDistribution, generator: Generator) -> None:
-    layers, dim = generator.latent_shape
+    shape = tuple(generator.latent_shape)
     k, named = len(latents.deviations), latents.directions.values()
     fits = (
-        tuple(latents.mean.shape) == (layers, dim)
-        and tuple(latents.components.shape) == (k, layers * dim)
+        tuple(latents.mean.shape) == shape
+        and tuple(latents.components.shape) == (k, math.prod(shape))
         and bool((latents.deviations > 0).all())
-        and all(tuple(direction.shape) == (layers, dim) for direction in named)
+        and all(tuple(direction.shape) == shape for direction in named)
     )
     if not fits:
         raise InputError(
             "the latent distribution is not of this generator",
-            expected=f"mean [{layers}, {dim}], components [k, {layers * dim}], positive deviations [k], "
+            expected=f"mean {list(shape)}, components [k, {math.prod(shape)}], positive deviations [k], "
             "and directions like the mean",
             actual=", ".join(
                 str(list(t.shape)) for t in (latents.mean, latents.components, latents.deviations, *named)
@@ -164,8 +253,18 @@ def _check_distribution(latents: LatentDistribution, generator: Generator) -> No
         )
 
 
-def _check_image(image: Tensor, resolution: int) -> None:
-    wanted = f"a float tensor [b, 3, {resolution}, {resolution}] in [0, 1]"
+def _checked_range(given: tuple[float, float]) -> tuple[float, float]:
+    try:
+        low, high = (float(value) for value in given)
+    except (TypeError, ValueError):
+        low, high = 0.0, 0.0
+    if not low < high:
+        raise InputError("range is not one", expected="(black, full light), such as (-1, 1)", actual=repr(given))
+    return low, high
+
+
+def _check_image(image: Tensor, low: float, high: float) -> None:
+    wanted = f"a float tensor [b, 3, h, w] in [{low:g}, {high:g}]"
     if not isinstance(image, Tensor) or not image.is_floating_point():
         actual = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
         raise InputError(
@@ -178,38 +277,24 @@ def _check_image(image: Tensor, resolution: int) -> None:
             actual=str(image.dtype),
             hint="Convert it with x.float(); let the models work in half precision by themselves.",
         )
-    if image.ndim != 4 or image.shape[0] == 0 or tuple(image.shape[1:]) != (3, resolution, resolution):
+    if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
         raise InputError(
             "image has the wrong shape",
             expected=wanted,
             actual=str(list(image.shape)),
-            hint="A single picture needs a batch dimension: x[None]."
-            if image.ndim == 3
-            else "Align the face to the generator's resolution first (maskedit.photo).",
+            hint="A single picture needs a batch dimension: x[None]." if image.ndim == 3 else "",
         )
     if not bool(image.isfinite().all()):
         raise InputError("image has values that are not finite", expected=wanted)
-    low, high = image.aminmax()
-    if low < -1e-3 or high > 1 + 1e-3:
+    least, most = (float(value) for value in image.aminmax())
+    slack = 1e-3 * (high - low)
+    if least < low - slack or most > high + slack:
+        hint = "From bytes: x / 255."
+        if (low, high) == (0, 1) and -1 - slack <= least and most <= 1 + slack:
+            hint = "From [-1, 1]: (x + 1) / 2, or Problem(..., range=(-1, 1)) if the generator's are too."
         raise InputError(
-            "image is out of range",
-            expected=wanted,
-            actual=f"values from {low:.3g} to {high:.3g}",
-            hint="From [-1, 1]: (x + 1) / 2." if high <= 1 + 1e-3 else "From bytes: x / 255.",
+            "image is out of range", expected=wanted, actual=f"values from {least:.3g} to {most:.3g}", hint=hint
         )
-
-
-def _check_latent(name: str, latent: Tensor, generator: Generator, batch: int) -> None:
-    layers, dim = generator.latent_shape
-    if tuple(latent.shape) != (batch, layers, dim) or not latent.is_floating_point():
-        raise InputError(
-            f"{name} is not a latent for each image",
-            expected=f"a float tensor [{batch}, {layers}, {dim}]",
-            actual=f"{str(latent.dtype).removeprefix('torch.')} {list(latent.shape)}",
-            hint="One W+ code needs a batch dimension: w[None]." if latent.ndim == 2 else "",
-        )
-    if not bool(latent.isfinite().all()):
-        raise InputError(f"{name} has values that are not finite")
 
 
 def _bytes(tensor: Shaped[Tensor, "..."]) -> bytes:

@@ -21,12 +21,12 @@ class Generator(Protocol):
 
     @property
     def resolution(self) -> int:
-        """Side of the square images, in pixels."""
+        """Side of the square images, in pixels; their height, of a generator that also says its ``size``."""
         ...
 
     @property
-    def latent_shape(self) -> tuple[int, int]:
-        """(layers, dim) of a W+ latent."""
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one image's latent: (layers, dim) of a W+ latent, or any other, such as (dim,) of a z."""
         ...
 
     @property
@@ -35,8 +35,62 @@ class Generator(Protocol):
         ...
 
     def synthesize(self, latent: Latent, noises: NoiseMaps) -> Image:
-        """Images for latents ``[b, layers, dim]`` and noise maps ``[b, 1, h_i, w_i]``; not clamped."""
+        """Images for latents ``[b, *latent_shape]`` and noise maps ``[b, 1, h_i, w_i]``; not clamped."""
         ...
+
+
+@runtime_checkable
+class TakesInputs(Protocol):
+    """What a generator offers beside, if more may be given to it than latent and noise.
+
+    An input has a name: ``"styles.0"``, ``"styles.1"``, ... for the styles of its layers (StyleSpace);
+    ``"features.64"`` for the tensor at 64 pixels, which makes what comes before it idle; ``"class"``,
+    ``"transform"``, or whatever the generator knows.
+    """
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of one image's value, by name."""
+        ...
+
+    def inputs_of(self, latent: Latent, noises: NoiseMaps, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """What the generator takes by itself for these latents, ``[b, *shape]`` by name: where a variable starts."""
+        ...
+
+    def synthesize(self, latent: Latent, noises: NoiseMaps, inputs: Mapping[str, Tensor] = ...) -> Image:
+        """Images, with the inputs that are given in place of its own."""
+        ...
+
+
+@runtime_checkable
+class ShowsMore(Protocol):
+    """What a generator offers beside, if terms may look at more than its pictures."""
+
+    @property
+    def shows(self) -> tuple[str, ...]:
+        """Names of what it can show, such as ``"features.64"``."""
+        ...
+
+    def synthesize_showing(
+        self, latent: Latent, noises: NoiseMaps, names: Sequence[str], inputs: Mapping[str, Tensor] = ...
+    ) -> tuple[Image, dict[str, Tensor]]:
+        """Images, and what was asked for, ``[b, ...]`` by name."""
+        ...
+
+
+@runtime_checkable
+class Rectangular(Protocol):
+    """What a generator offers beside, if its images are not square."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images, in pixels."""
+        ...
+
+
+def size_of(generator: Generator) -> tuple[int, int]:
+    """(height, width) of a generator's images."""
+    return generator.size if isinstance(generator, Rectangular) else (generator.resolution, generator.resolution)
 
 
 @runtime_checkable

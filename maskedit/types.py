@@ -19,8 +19,8 @@ Mask: TypeAlias = Float[Tensor, "b 1 h w"]
 Regions: TypeAlias = Float[Tensor, "b regions _ _"]
 """One mask per region name that was asked for, in that order."""
 
-Latent: TypeAlias = Float[Tensor, "b layers dim"]
-"""A W+ code: one vector per layer of the generator."""
+Latent: TypeAlias = Float[Tensor, "b *latent"]
+"""A latent: W+ codes ``[b, layers, dim]`` of most generators, or whatever shape theirs is."""
 
 NoiseMap: TypeAlias = Float[Tensor, "b 1 _ _"]
 """One noise input of the generator; each has a size of its own."""

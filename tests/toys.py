@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import maskedit as me
-from maskedit.terms import Reads, Start, View, see_original
+from maskedit.terms import Now, Reads, Scene, Start, View, see_original
 
 BACKGROUND, SKIN, MOUTH = (0.1, 0.2, 0.9), (0.8, 0.7, 0.2), (0.9, 0.1, 0.1)
 
@@ -139,9 +139,8 @@ def view(count: int = 2, dtype: torch.dtype = torch.float64, device: torch.devic
     latent, *noises = (t.to(device, dtype) for t in (latent, *noises))
     original = see_original(trio, reads, pictures(count, dtype=dtype, device=device))
     grown = torch.zeros_like(original.image[:, :1])
-    return View(
-        models=trio, reads=reads, latent=latent, noises=noises, original=original, start=Start(latent), grown=grown
-    )
+    given = {"latent": latent} | {f"noise.{i}": noise for i, noise in enumerate(noises)}
+    return View(Scene(trio, reads, original, Start(given)), given, Now(grown))
 
 
 def problem(

@@ -1,46 +1,60 @@
 """What will happen, as values: stages, when they stop, what they vary, what is done around their steps."""
 
-from maskedit.schedule.events import (
-    Change,
-    Event,
-    GrowTarget,
-    Moment,
-    NormalizeNoise,
-    RedrawNoise,
-    draw_noise,
-    event_regions,
-)
-from maskedit.schedule.schedule import Plateau, Schedule, Stage, Threshold
+from maskedit.schedule.events import Change, Event, GrowTarget, Moment, NormalizeNoise, RedrawNoise, draw_noise
+from maskedit.schedule.schedule import Schedule
+from maskedit.schedule.stage import Stage
+from maskedit.schedule.stopping import Plateau, Series, StopRule, Threshold
 from maskedit.schedule.variables import (
-    LatentVariable,
+    ClipNorm,
+    Evaluate,
     Moving,
-    NoiseVariable,
+    MovingTensors,
+    OnPlateau,
+    Steering,
     Unchanged,
     Variable,
+    features,
+    inputs,
     latent,
+    mix,
     noise,
+    pixels,
+    styles,
+    target_place,
     unchanged,
+    weights,
 )
 
 __all__ = [
     "Change",
+    "ClipNorm",
+    "Evaluate",
     "Event",
     "GrowTarget",
-    "LatentVariable",
     "Moment",
     "Moving",
-    "NoiseVariable",
+    "MovingTensors",
     "NormalizeNoise",
+    "OnPlateau",
     "Plateau",
     "RedrawNoise",
     "Schedule",
+    "Series",
     "Stage",
+    "Steering",
+    "StopRule",
     "Threshold",
     "Unchanged",
     "Variable",
     "draw_noise",
-    "event_regions",
+    "features",
+    "inputs",
     "latent",
+    "mix",
     "noise",
+    "pixels",
+    "styles",
+    "target_place",
     "unchanged",
+    "weights",
 ]

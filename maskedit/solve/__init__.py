@@ -2,11 +2,6 @@
 
 from maskedit.solve.loop import run, steps
 from maskedit.solve.result import History, Result, Step
+from maskedit.solve.result_file import load_result
 
-__all__ = [
-    "History",
-    "Result",
-    "Step",
-    "run",
-    "steps",
-]
+__all__ = ["History", "Result", "Step", "load_result", "run", "steps"]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from maskedit.blending import Blend, Patch, Several
 from maskedit.functional import relax_preserved
@@ -43,28 +42,28 @@ def compose(
     """
     with torch.no_grad():
         reads = Reads(regions=blend.target(problem))
-        now = Shown(models=problem.models, reads=reads, image=generated.detach())
+        now = Shown(models=problem.models, reads=reads, image=generated.detach(), range=problem.range)
         masks = [
             part.mask(
-                _region(original, part.preserve, problem.image),
-                _region(now if part.target_from == "generated" else original, part.target(problem), problem.image),
+                _region(original, part.preserve),
+                _region(now if part.target_from == "generated" else original, part.target(problem)),
             )
             for part in blend.parts
         ]
-        preserved = _region(original, blend.preserve, problem.image)
+        preserved = _region(original, blend.preserve)
         shown = {
             "preserve": relax_preserved(preserved, grown),
-            "target": _region(original, blend.target(problem), problem.image),
+            "target": _region(original, blend.target(problem)),
             "blend": torch.stack(masks).amax(dim=0),
         }
     patches = tuple(
-        part.patch(generated, fitted, problem.image, mask) for part, mask in zip(blend.parts, masks, strict=True)
+        part.patch(generated, fitted, original.image, mask) for part, mask in zip(blend.parts, masks, strict=True)
     )
-    image = problem.image
+    image = original.image
     for patch in patches:
         image = patch.onto(image)
     return Composition(image, shown, patches)
 
 
-def _region(shown: Shown, names: tuple[str, ...], like: Tensor) -> Tensor:
-    return shown.region(*names) if names else torch.zeros_like(like[:, :1])
+def _region(shown: Shown, names: tuple[str, ...]) -> Mask:
+    return shown.region(*names) if names else torch.zeros_like(shown.image[:, :1])

@@ -4,29 +4,47 @@ A step is: draw (events on entering a stage), forward, events before backward, b
 step, events after it. This is the only place that changes anything.
 """
 
+import operator
 import os
-import signal
-import threading
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from typing import cast
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from maskedit.blending import Blend, Patch, Several
-from maskedit.errors import InputError, RunError
+from maskedit.errors import CheckpointError, InputError, RunError
 from maskedit.problem import Problem
 from maskedit.schedule import Change, Event, Moment, Schedule, Stage
-from maskedit.solve import state as states
+from maskedit.solve import saving
+from maskedit.solve.changes import apply
 from maskedit.solve.compose import Composition, compose
-from maskedit.solve.result import History, Result, Step
-from maskedit.solve.state import Best, Series
-from maskedit.terms import Evaluation, Shown, Start, View, see_original
-from maskedit.types import Image, Latent, Mask, NoiseMap
+from maskedit.solve.fingerprint import fingerprint
+from maskedit.solve.interrupts import determinism, interrupts_between_steps
+from maskedit.solve.notice import check_drawn, check_gradients, check_models
+from maskedit.solve.result import Result, Step, by_mover
+from maskedit.solve.state import Best, begin, chosen
+from maskedit.terms import (
+    Evaluation,
+    Given,
+    Now,
+    Scene,
+    Shown,
+    Start,
+    Value,
+    View,
+    draw,
+    noises_in,
+    one,
+    see_original,
+    stacked,
+)
+from maskedit.types import Image, Mask
 
 
 def steps(
@@ -45,7 +63,7 @@ def steps(
     Args:
         problem: what to edit.
         schedule: how.
-        seeds: one per image, for the events that draw; 0 for all by default.
+        seeds: one per image, for what draws; 0 for all by default.
         deterministic: use torch's deterministic algorithms inside each step.
         resume: a file written by ``step.save`` of the same problem and schedule.
 
@@ -57,7 +75,7 @@ def steps(
         CheckpointError: if the file to resume from is another run's.
         RunError: in a step, if a term cannot be evaluated.
     """
-    return _Run(problem, schedule, seeds=seeds, deterministic=deterministic, resume=resume).steps()
+    return Loop(problem, schedule, seeds=seeds, deterministic=deterministic, resume=resume).steps()
 
 
 def run(
@@ -65,7 +83,7 @@ def run(
     schedule: Schedule,
     *,
     seeds: Sequence[int] | None = None,
-    watch: Callable[[Step], None] | None = None,
+    watch: Callable[[Step], object] | None = None,
     deterministic: bool = False,
     save: str | os.PathLike[str] | None = None,
     save_every: int = 50,
@@ -73,14 +91,16 @@ def run(
 ) -> Result:
     """The whole optimisation, and the blend that ends it.
 
-    Ctrl-C ends it after the step under way, and what was reached is returned (and saved); a second
-    Ctrl-C ends it at once.
+    Ctrl-C or SIGTERM ends it after the step under way, and what was reached is returned (and saved); a second
+    one ends it at once. A save that fails is warned of and tried again later; what could not be saved to its place
+    at the end is saved among the temporary files, and a warning says where.
 
     Args:
         problem: what to edit.
         schedule: how.
-        seeds: one per image, for the events that draw; 0 for all by default.
-        watch: called with each step, such as :func:`maskedit.report.progress`.
+        seeds: one per image, for what draws; 0 for all by default.
+        watch: called with each step, such as :func:`maskedit.report.progress`. If it raises, the run is saved if it
+            is to be, and the exception has what was reached as its attribute ``result``.
         deterministic: use torch's deterministic algorithms inside each step.
         save: a file to save the run to while it goes.
         save_every: after how many steps.
@@ -91,33 +111,39 @@ def run(
         CheckpointError: if the file to resume from is another run's.
         RunError: in a step, if a term cannot be evaluated.
     """
-    if save_every < 1:
-        raise InputError("save_every is a number of steps", expected="at least 1", actual=str(save_every))
-    folder = Path(save or ".").parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise InputError(f"the run cannot be saved to {save}", expected="a folder that exists and can be written to")
-    this = _Run(problem, schedule, seeds=seeds, deterministic=deterministic, resume=resume)
-    interrupted = False
+    _check_saving(save, save_every)
+    if watch is not None and not callable(watch):
+        raise InputError(
+            "watch is not to be called", expected="a function of a step, such as progress()", actual=repr(watch)
+        )
+    loop = Loop(problem, schedule, seeds=seeds, deterministic=deterministic, resume=resume)
     try:
-        with _interrupts_between_steps() as asked:
-            for step in this.steps():
+        with interrupts_between_steps() as asked:
+            for step in loop.steps():
                 if watch is not None:
-                    watch(step)
+                    _watch(watch, step, loop, save)
                 if asked():
                     raise KeyboardInterrupt
                 if save is not None and (step.index + 1) % save_every == 0:
-                    step.save(save)
+                    _try_to_save(loop, save)
     except KeyboardInterrupt:
-        if this.state.index == 0:
+        if loop.state.index == 0:
             raise
-        interrupted = True
-    if save is not None and not this.state.busy:
-        states.save(this.state, save, problem, schedule)
-    return this.result(interrupted=interrupted)
+    if save is not None and not loop.state.busy:
+        _save_somewhere(loop, save)
+    return loop.result()
 
 
-class _Run:
-    """One problem, one schedule, one state."""
+class Loop:
+    """One problem, one schedule, one state.
+
+    Args:
+        problem: what to edit.
+        schedule: how.
+        seeds: one per image.
+        deterministic: use torch's deterministic algorithms inside each step.
+        resume: a file to go on from.
+    """
 
     def __init__(
         self,
@@ -128,55 +154,92 @@ class _Run:
         deterministic: bool,
         resume: str | os.PathLike[str] | None,
     ) -> None:
+        if not isinstance(cast(object, schedule), Schedule):
+            hint = "Schedule(stage) makes one of a stage." if isinstance(schedule, Stage) else ""
+            raise InputError("what is to be done is no Schedule", actual=type(schedule).__name__, hint=hint)
         schedule.check(problem)
-        batch = len(problem.image)
-        if seeds is not None and (isinstance(seeds, int) or len(seeds) != batch):
-            raise InputError("one seed for each image", expected=f"a list of {batch}", actual=repr(seeds))
+        check_models(problem.models)
         self.problem, self.schedule, self.deterministic = problem, schedule, deterministic
+        self._fingerprint = fingerprint(schedule)
+        own = None if seeds is None else _seeds(seeds, problem.batch)
         if resume is None:
-            self.state = states.begin(problem, tuple(seeds or (0,) * batch))
+            self.state = begin(problem, own or (0,) * problem.batch)
         else:
-            self.state = states.load(resume, problem, schedule)
-            if seeds is not None and tuple(seeds) != self.state.seeds:
-                raise InputError(
-                    "the run was begun with other seeds", expected=str(self.state.seeds), actual=str(seeds)
-                )
-        self.original: Shown = see_original(problem.models, schedule.reads(problem), problem.image)
-        self.start = Start(self.state.start)
+            self.state = saving.load(resume, problem, schedule, self._fingerprint, problem.fingerprint)
+            if own is not None and own != self.state.seeds:
+                raise InputError("the run was begun with other seeds", expected=str(self.state.seeds), actual=str(own))
+        image = _start_picture(problem, self.state.start) if problem.image is None else problem.image
+        self.original: Shown = see_original(problem.models, schedule.reads(problem), image, problem.range)
+        self._alone: dict[tuple[str, int], Scene] = {}
 
     def steps(self) -> Iterator[Step]:
+        """One step after another, until the schedule ends."""
         while self.state.stage < len(self.schedule.stages):
             begun = time.perf_counter()
             self.state.busy = True
-            with torch.enable_grad(), _determinism(self.deterministic):
+            with torch.inference_mode(False), torch.enable_grad(), determinism(self.deterministic):
                 step = self._advance(self.schedule.stages[self.state.stage], begun)
             self.state.busy = False
             yield step
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run as it is, to resume from."""
+        saving.save(self.state, path, self._fingerprint, self.problem.fingerprint)
+
+    def result(self) -> Result:
+        """What has been reached."""
+        state, blend, original = self.state, self.schedule.blend, self.original.image
+        with torch.no_grad():
+            view = self._still(state.given)
+            image, fitted = view.image, state.fitted
+            masks: Mapping[str, Mask] = {}
+            patches: tuple[Patch, ...] = ()
+            if blend is not None:
+                composed = self._compose(image)
+                image, masks, patches = composed.image, composed.masks, composed.patches
+                fitted = self._fitted(blend)
+        shown = image.isfinite().flatten(1).all(dim=1)
+        return Result(
+            image=chosen(shown, image, original),
+            generated=view.picture,
+            fitted=fitted,
+            latent=state.given["latent"],
+            noises=noises_in(state.given),
+            moved=by_mover({name: v.clone() if name in state.live else v for name, v in state.given.items()}),
+            masks=masks,
+            patches=patches,
+            history=state.record.history(),
+            status=tuple(self._sentence(i, bool(shown[i])) for i in range(len(original))),
+            frozen=~state.active,
+            seeds=state.seeds,
+            seconds=state.seconds,
+        )
 
     def _advance(self, stage: Stage, begun: float) -> Step:
         state = self.state
         if not state.entered:
             self._enter(stage)
         moving = state.active & ~state.stopped
-        view = self._view(stage, *self._current())
+        shaken = self._shaken()
+        view = View(self._scene(stage), self._drawn_from(shaken), self._now())
         evaluation = stage.terms(view, state.step)
+        if state.step == 0:
+            check_gradients(stage, evaluation, moving)
+        if state.index == 0 and view.drawn:
+            check_drawn(view.picture.detach(), self.problem)
         for event in stage.before_backward:
-            self._apply(event, stage, view, moving, view.latent, view.noises, saved=view)
+            self._happen(event, stage, view, moving, view.given, saved=view)
         finite = self._backward(stage, evaluation, moving)
         self._freeze(stage, evaluation, view, moving & ~finite)
         moved = moving & finite
-        self._record(stage, evaluation, moved)
-        for variable in state.moving:
-            variable.step(state.step, moved.tolist())
-        latent, noises = self._current()
-        state.latent, state.noises = latent.detach(), tuple(noise.detach() for noise in noises)
+        self._remember(stage, evaluation, moved)
+        stepping = moved & ~self._stop(stage, moved)
+        self._move(stage, stepping, shaken)
         for event in stage.after_step:
-            self._apply(event, stage, view, moved, state.latent, state.noises)
-        if stage.stop is not None:
-            self._stop(stage, moved)
+            self._happen(event, stage, view, stepping, state.given)
+        done, index = state.step, state.index
         state.step += 1
         state.index += 1
-        done = state.step - 1
         if state.step == stage.steps or not bool((state.active & ~state.stopped).any()):
             self._leave(stage)
         state.seconds += time.perf_counter() - begun
@@ -184,105 +247,145 @@ class _Run:
             stage=stage.name,
             step=done,
             steps=stage.steps,
-            index=state.index - 1,
+            index=index,
             planned=self.schedule.steps,
-            raw=MappingProxyType({name: value.detach() for name, value in evaluation.raw.items()}),
-            weighted=MappingProxyType({name: value.detach() for name, value in evaluation.weighted.items()}),
+            raw={name: value.detach() for name, value in evaluation.raw.items()},
+            weighted={name: value.detach() for name, value in evaluation.weighted.items()},
             total=evaluation.total.detach(),
             image=view.image.detach() if view.drawn else None,
-            latent=state.latent,
-            noises=state.noises,
+            given=dict(state.given),
             active=moved,
             seconds=state.seconds,
-            _save=self._save,
-            _result=self._result,
+            _loop=self,
         )
 
     def _enter(self, stage: Stage) -> None:
         state = self.state
         if stage.variables:
-            latents = self.problem.models.latents
-            state.moving = [v.begin(state.latent, state.noises, latents) for v in stage.variables]
+            # What stays from before keeps its memory no more than it must.
+            state.given = {name: v.clone() if name in state.live else v for name, v in state.given.items()}
+            state.moving = [variable.begin(state.given, self.problem) for variable in stage.variables]
             state.moving_since = state.stage
+            for moving in state.moving:
+                begun = moving.said()
+                for name, value in begun.items():
+                    before = state.given.get(name)
+                    if before is None:  # from here on it is drawn from
+                        before = self._own(name, value) if name in moving.live else value
+                        state.start[name] = before
+                    state.good[name] = before
+                state.given |= begun
         state.stopped = torch.zeros_like(state.active)
-        state.best = None
-        empty = {name: _blank(state.active, stage.steps, state.latent) for name in ("", *stage.terms.names)}
-        state.series[stage.name] = Series(
-            raw={name: empty[name] for name in stage.terms.names},
-            weighted={name: empty[name].clone() for name in stage.terms.names},
-            total=empty[""],
-        )
+        state.best, state.memory = None, {}
+        state.record.begin(stage, state.grown)
         state.entered = True
         with torch.no_grad():
             for event in stage.on_enter:
-                view = self._view(stage, state.latent, state.noises)
-                self._apply(event, stage, view, state.active, state.latent, state.noises)
+                view = View(self._scene(stage), state.given, self._now())
+                self._happen(event, stage, view, state.active, state.given)
+
+    def _own(self, name: str, value: Tensor) -> Tensor:
+        """The generator's own weight of that name, for each image, without a copy."""
+        generator = self.problem.models.generator
+        parameters = dict(generator.named_parameters()) if isinstance(generator, torch.nn.Module) else {}
+        own = parameters.get(name.removeprefix("weights."))
+        return value.clone() if own is None else own.detach().expand(value.shape)
 
     def _leave(self, stage: Stage) -> None:
         state = self.state
-        series = state.series[stage.name]
-        series.total = series.total[:, : state.step]
-        for values in (series.raw, series.weighted):
-            values.update({name: value[:, : state.step] for name, value in values.items()})
         if state.best is not None:
             known = state.active & state.best.total.isfinite()
-            self._set(known, state.best.latent, state.best.noises)
+            self._set(known, state.best.given)
         blend = self.schedule.blend
         if blend is not None and blend.since == stage.name:
-            state.fitted = self._generate()
+            with torch.no_grad():
+                state.fitted = self._still(state.given).image
         state.stage += 1
         state.step = 0
         state.entered = False
 
-    def _current(self) -> tuple[Latent, tuple[NoiseMap, ...]]:
-        """The latent and maps as the moving variables say them, with gradient."""
-        latent, noises = self.state.latent, self.state.noises
-        for variable in self.state.moving:
-            moved_latent, moved_noises = variable.latent(), variable.noises()
-            latent = latent if moved_latent is None else moved_latent
-            noises = noises if moved_noises is None else tuple(moved_noises)
-        return latent, noises
+    def _drawn_from(self, shaken: Mapping[str, Tensor]) -> Given:
+        """What is drawn from, as the moving variables say it, with gradient, and shaken."""
+        given: dict[str, Value] = dict(self.state.given)
+        for moving in self.state.moving:
+            given |= moving.values(range(self.problem.batch))
+        return given | {name: stacked(given[name]) + noise for name, noise in shaken.items()}
 
-    def _view(self, stage: Stage, latent: Latent, noises: tuple[NoiseMap, ...]) -> View:
-        return View(
+    def _shaken(self) -> dict[str, Tensor]:
+        noises: dict[str, Tensor] = {}
+        for moving in self.state.moving:
+            noises |= moving.shake(self.state.step, self.state.generators)
+        return noises
+
+    def _evaluator(self, stage: Stage, shaken: Mapping[str, Tensor]) -> Callable[[int], Tensor]:
+        """The total of a single image, drawn anew from what its parameters say: for optimisers that ask often."""
+
+        def evaluate(image: int) -> Tensor:
+            key = stage.name, image
+            if key not in self._alone:
+                self._alone[key] = self._scene(stage).alone(image)
+            given = one(self.state.given, image)
+            for moving in self.state.moving:
+                given |= moving.values([image])
+            given |= {name: stacked(given[name]) + noise[image : image + 1] for name, noise in shaken.items()}
+            with torch.enable_grad():
+                return stage.terms(View(self._alone[key], given, self._now().alone(image)), self.state.step).total[0]
+
+        return evaluate
+
+    def _scene(self, stage: Stage | None) -> Scene:
+        """What views of a stage, or of no stage, share."""
+        return Scene(
             models=self.problem.models,
-            reads=stage.reads(self.problem),
-            latent=latent,
-            noises=noises,
+            reads=(stage or self.schedule).reads(self.problem),
             original=self.original,
-            start=self.start,
-            grown=self.state.grown,
+            start=Start(self.state.start),
+            range=self.problem.range,
             compose=None if self.schedule.blend is None else lambda image: self._compose(image).image,
         )
+
+    def _now(self) -> Now:
+        state = self.state
+        return Now(state.grown, state.step, state.generators, state.memory)
 
     def _backward(self, stage: Stage, evaluation: Evaluation, moving: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
         """Gradients of each moving image's total, for its own parameters; and which of them are finite."""
         finite = evaluation.total.detach().isfinite()
         wanted = moving & finite
-        if not bool(wanted.any()):
+        movers = [m for m in self.state.moving if not m.closure]
+        if not movers or not bool(wanted.any()):
             return finite
         if not evaluation.total.requires_grad:
             raise RunError(
                 f"nothing to optimise in stage {stage.name!r}: no term depends on what it varies",
                 hint="Check vary=, and that losses and models let gradient through.",
             )
-        parameters = [p for variable in self.state.moving for image in variable.parameters for p in image]
+        parameters = [p for m in movers for p in m.all_parameters()]
         # Only the wanted gradients: the models' own weights, frozen or not, are left alone.
         gradients = torch.autograd.grad(evaluation.total[wanted].sum(), parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        for variable in self.state.moving:
-            finite = finite & variable.gradient_is_finite()
+        for m in movers:
+            finite = finite & m.gradient_is_finite()
         return finite
 
-    def _apply(
+    def _move(self, stage: Stage, stepping: Bool[Tensor, " b"], shaken: Mapping[str, Tensor]) -> None:
+        """One step of every optimiser, for the images that move."""
+        state, evaluate = self.state, self._evaluator(stage, shaken)
+        active = stepping.tolist()
+        for moving in state.moving:
+            more = moving.step(state.step, active, state.record.so_far(stage), evaluate)
+            state.record.count(stage, more)
+        for moving in state.moving:
+            state.given |= moving.said()
+
+    def _happen(
         self,
         event: Event,
         stage: Stage,
         view: View,
         moving: Bool[Tensor, " b"],
-        latent: Latent,
-        noises: tuple[NoiseMap, ...],
+        given: Given,
         saved: View | None = None,
     ) -> None:
         """Do what an event wants, to the images that move; before backward, also to what autograd saved."""
@@ -292,53 +395,39 @@ class _Run:
                 Moment(
                     problem=self.problem,
                     view=view,
-                    latent=latent.detach(),
-                    noises=tuple(noise.detach() for noise in noises),
+                    given={name: stacked(value).detach() for name, value in given.items()},
                     stage=stage.name,
                     step=state.step,
                     active=moving,
                     generators=state.generators,
+                    memory=dict(state.memory),
                 )
             )
             if change is None:
                 return
             if not isinstance(change, Change):
-                raise RunError(f"{event!r} returned no change", expected="a Change or None", actual=repr(change))
-            self._check(event, change)
-            if change.grown is not None:
-                state.grown = _where(moving, change.grown, state.grown)
-            if change.latent is not None or change.noises is not None:
-                new_latent = latent.detach() if change.latent is None else change.latent
-                new_noises = [noise.detach() for noise in noises] if change.noises is None else change.noises
-                self._set(moving, new_latent, new_noises)
-                if saved is not None:
-                    for old, new in zip(saved.noises, state.noises, strict=True):
-                        old.data.copy_(new)
-
-    def _check(self, event: Event, change: Change) -> None:
-        pairs = [("latent", change.latent, self.state.latent), ("grown", change.grown, self.state.grown)]
-        pairs += [
-            (f"noise map {i}", new, old)
-            for i, (new, old) in enumerate(zip(change.noises or (), self.state.noises, strict=False))
-        ]
-        if change.noises is not None and len(change.noises) != len(self.state.noises):
-            raise RunError(f"{event!r} returned {len(change.noises)} noise maps", expected=str(len(self.state.noises)))
-        for name, new, old in pairs:
-            if new is not None and new.shape != old.shape:
                 raise RunError(
-                    f"{event!r} returned a {name} of the wrong shape",
-                    expected=str(list(old.shape)),
-                    actual=str(list(new.shape)),
+                    f"{event!r} returned no change", expected="a Change or None", actual=type(change).__name__
                 )
+            values = apply(event, change, state, moving)
+            self._set(moving, values)
+            if saved is not None:
+                for name in values:
+                    stacked(saved.given[name]).data.copy_(state.given[name])
 
-    def _set(self, which: Bool[Tensor, " b"], latent: Latent, noises: Sequence[NoiseMap]) -> None:
+    def _set(self, which: Bool[Tensor, " b"], values: Mapping[str, Tensor]) -> None:
         """Put some images somewhere, in the state and in whatever moves them."""
         state = self.state
-        state.latent = _where(which, latent, state.latent)
-        state.noises = tuple(_where(which, new, old) for new, old in zip(noises, state.noises, strict=True))
-        for variable in state.moving:
+        if not values:
+            return
+        live = state.live
+        wanted = dict(state.given) | {
+            name: chosen(which, value, state.given[name]) for name, value in values.items() if name not in live
+        }
+        for moving in state.moving:
             for image in torch.nonzero(which).flatten().tolist():
-                variable.assign(image, state.latent, state.noises)
+                moving.assign(image, wanted | {name: value for name, value in values.items() if name in live})
+        state.given = wanted
 
     def _freeze(self, stage: Stage, evaluation: Evaluation, view: View, bad: Bool[Tensor, " b"]) -> None:
         """Freeze the images in which something is not finite, where it last was, and say what it was."""
@@ -353,133 +442,70 @@ class _Run:
                 culprits = ["the generated image", *culprits]
             what = culprits[0] if culprits else "the gradient"
             state.notes[image].append(f"frozen in stage {stage.name!r} at step {state.step}: {what} is not finite")
-        self._set(bad, *state.good)
+        self._set(bad, state.good)
         state.active = state.active & ~bad
 
-    def _record(self, stage: Stage, evaluation: Evaluation, moved: Bool[Tensor, " b"]) -> None:
-        """Put the step's values into the history, and remember the latent that they are of."""
+    def _remember(self, stage: Stage, evaluation: Evaluation, moved: Bool[Tensor, " b"]) -> None:
+        """Put the step's values into the record, and remember what they are of."""
         state = self.state
-        series, nan = state.series[stage.name], float("nan")
+        state.record.put(stage, evaluation, moved)
+        for name, value in state.given.items():
+            if name not in state.live:
+                state.good[name] = chosen(moved, value, state.good[name])
+        if not stage.keep_best:
+            return
         total = evaluation.total.detach()
-        series.total[:, state.step] = total.masked_fill(~moved, nan)
-        for name in stage.terms.names:
-            series.raw[name][:, state.step] = evaluation.raw[name].detach().masked_fill(~moved, nan)
-            series.weighted[name][:, state.step] = evaluation.weighted[name].detach().masked_fill(~moved, nan)
-        state.good = (
-            _where(moved, state.latent, state.good[0]),
-            tuple(_where(moved, new, old) for new, old in zip(state.noises, state.good[1], strict=True)),
-        )
-        if stage.keep_best:
-            best = state.best or Best(torch.full_like(total, float("inf")), state.latent, state.noises)
-            better = moved & (total < best.total)
-            state.best = Best(
-                torch.where(better, total, best.total),
-                _where(better, state.latent, best.latent),
-                tuple(_where(better, new, old) for new, old in zip(state.noises, best.noises, strict=True)),
-            )
+        best = state.best or Best(torch.full_like(total, float("inf")), {n: v.clone() for n, v in state.given.items()})
+        better = moved & (total < best.total)
+        given = {name: chosen(better, value, best.given[name]) for name, value in state.given.items()}
+        given |= {name: given[name].clone() for name in state.live}
+        state.best = Best(torch.where(better, total, best.total), given)
 
-    def _stop(self, stage: Stage, moved: Bool[Tensor, " b"]) -> None:
-        state, series = self.state, self.state.series[stage.name]
-        assert stage.stop is not None
-        done = state.step + 1
-        so_far = {"total": series.total[:, :done], **{name: v[:, :done] for name, v in series.raw.items()}}
-        stopping = moved & stage.stop(so_far)
-        for image in torch.nonzero(stopping).flatten().tolist():
-            state.notes[image].append(f"{stage.name!r} stopped after {done} of {stage.steps} steps ({stage.stop})")
-        state.stopped = state.stopped | stopping
-
-    def _generate(self) -> Tensor:
-        with torch.no_grad():
-            return self.problem.models.generator.synthesize(self.state.latent, self.state.noises)
-
-    def _save(self, step: Step, path: str | os.PathLike[str]) -> None:
-        self._must_be_latest(step)
-        states.save(self.state, path, self.problem, self.schedule)
-
-    def _result(self, step: Step) -> Result:
-        self._must_be_latest(step)
-        return self.result(interrupted=self.state.stage < len(self.schedule.stages))
-
-    def _must_be_latest(self, step: Step) -> None:
-        if step.index != self.state.index - 1:
+    def _stop(self, stage: Stage, moved: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
+        """Which images stop now, where they are."""
+        if stage.stop is None:
+            return torch.zeros_like(moved)
+        state = self.state
+        says = stage.stop(state.record.so_far(stage))
+        if not isinstance(says, Tensor) or says.shape != moved.shape:
             raise RunError(
-                f"the loop has gone on from step {step.index} to step {self.state.index - 1}",
-                hint="Save, or take the result, before asking for the next step.",
+                f"the rule that stops stage {stage.name!r} says nothing of each image",
+                expected=f"a tensor of {len(moved)} booleans",
+                actual=str(list(says.shape)) if isinstance(says, Tensor) else type(says).__name__,
             )
+        stopping = moved & says.to(moved)
+        for image in torch.nonzero(stopping).flatten().tolist():
+            rule = getattr(stage.stop, "__qualname__", None) or str(stage.stop)
+            state.notes[image].append(f"{stage.name!r} stopped after {state.step} of {stage.steps} steps ({rule})")
+        state.stopped = state.stopped | stopping
+        return stopping
 
-    def result(self, *, interrupted: bool) -> Result:
-        state, blend = self.state, self.schedule.blend
-        generated = self._generate()
-        original = self.problem.image
-        image, masks, fitted = generated, dict[str, Mask](), state.fitted
-        patches: tuple[Patch, ...] = ()
-        with torch.no_grad():
-            if blend is not None:
-                composed = self._compose(generated)
-                image, masks, patches = composed.image, dict(composed.masks), composed.patches
-                fitted = self._fitted(blend)
-        shown = image.isfinite().flatten(1).all(dim=1)
-        image = _where(shown, image, original)
-        return Result(
-            image=image,
-            generated=generated,
-            fitted=fitted,
-            latent=state.latent,
-            noises=state.noises,
-            masks=MappingProxyType(masks),
-            patches=patches,
-            history=self._history(),
-            status=tuple(self._sentence(i, bool(shown[i]), interrupted) for i in range(len(original))),
-            frozen=~state.active,
-            seeds=state.seeds,
-            seconds=state.seconds,
-        )
+    def _still(self, given: Given) -> View:
+        """What something shows outside of any stage."""
+        return View(self._scene(None), given, Now(self.state.grown))
 
-    def _compose(self, generated: Image) -> Composition:
+    def _compose(self, image: Image) -> Composition:
         """The picture that a generated one ends as, with gradient."""
         blend = self.schedule.blend
         assert blend is not None
         with torch.no_grad():
             fitted = self._fitted(blend)
-        return compose(blend, self.problem, self.original, generated, fitted, self.state.grown)
+        return compose(blend, self.problem, self.original, image, fitted, self.state.grown)
 
     def _fitted(self, blend: Blend | Several) -> Image | None:
         """The picture that the blend counts the change from, if it needs one."""
         if not blend.needs_fitted or self.state.fitted is not None:
             return self.state.fitted
-        fitted = self.problem.models.generator.synthesize(self.state.start, self.problem.start_noises())
+        fitted = self._still(self.state.start).image
         if blend.since is None:
             self.state.fitted = fitted
         return fitted
 
-    def _history(self) -> History:
-        state = self.state
-        done = {}
-        for position, stage in enumerate(self.schedule):
-            if stage.name in state.series:
-                here = position == state.stage
-                done[stage.name] = state.step if here else state.series[stage.name].total.shape[1]
-        raw, weighted = (
-            {
-                f"{stage}.{name}": values[:, : done[stage]].clone()
-                for stage, series in state.series.items()
-                for name, values in getattr(series, kind).items()
-            }
-            for kind in ("raw", "weighted")
-        )
-        totals = [series.total[:, : done[stage]] for stage, series in state.series.items()]
-        return History(
-            raw=MappingProxyType(raw),
-            weighted=MappingProxyType(weighted),
-            total=torch.cat(totals, dim=1),
-            stages=tuple(done.items()),
-        )
-
-    def _sentence(self, image: int, shown: bool, interrupted: bool) -> str:
+    def _sentence(self, image: int, shown: bool) -> str:
         state = self.state
         parts = list(state.notes[image])
         if bool(state.active[image]):
-            if interrupted and state.stage < len(self.schedule.stages):
+            if state.stage < len(self.schedule.stages):
                 stage = self.schedule.stages[state.stage]
                 parts.append(f"ended early in stage {stage.name!r}, after {state.step} of {stage.steps} steps")
             else:
@@ -490,49 +516,68 @@ class _Run:
         return sentence[0].upper() + sentence[1:] + "."
 
 
-def _blank(active: Bool[Tensor, " b"], steps: int, like: Tensor) -> Tensor:
-    return torch.full((len(active), steps), float("nan"), dtype=like.dtype, device=like.device)
+def _start_picture(problem: Problem, start: Given) -> Image:
+    """What the start draws, for problems without a picture."""
+    with torch.no_grad():
+        return draw(problem.models.generator, start)[0].to(problem.like)
 
 
-def _where(which: Bool[Tensor, " b"], new: Tensor, old: Tensor) -> Tensor:
-    """New values for some images; the others keep theirs."""
-    if bool(which.all()):
-        return new
-    return torch.where(which.view(-1, *[1] * (new.ndim - 1)), new, old)
-
-
-@contextmanager
-def _determinism(wanted: bool) -> Iterator[None]:
-    """Torch's switch for deterministic algorithms, put back on leaving, also by an error."""
-    if not wanted:
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
+def _seeds(seeds: object, batch: int) -> tuple[int, ...]:
+    """One whole number for each image."""
     try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        own = tuple(operator.index(seed) for seed in seeds)  # type: ignore[attr-defined]  # what cannot is refused
+    except TypeError:
+        own = ()
+    if len(own) != batch:
+        raise InputError(
+            "one seed for each image", expected=f"a list of {batch} whole numbers", actual=repr(seeds)[:100]
+        )
+    return own
 
 
-@contextmanager
-def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
-    """Hold the first Ctrl-C back until the step is done; says whether there was one."""
-    pressed = False
+def _check_saving(save: str | os.PathLike[str] | None, save_every: int) -> None:
+    if save_every < 1:
+        raise InputError("save_every is a number of steps", expected="at least 1", actual=str(save_every))
+    folder = Path(save or ".").parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(f"the run cannot be saved to {save}", expected="a folder that exists and can be written to")
+    if save is not None and Path(save).is_dir():
+        raise InputError(f"the run cannot be saved to {save}", expected="a file's name", actual="a folder")
 
-    def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
 
-    handler = signal.getsignal(signal.SIGINT)
-    # Only the main thread may, and only Python's own handler means what we think it means.
-    if threading.current_thread() is not threading.main_thread() or handler is not signal.default_int_handler:
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, hold)
+def _watch(watch: Callable[[Step], object], step: Step, loop: Loop, save: str | os.PathLike[str] | None) -> None:
+    """Call it; if it raises, what was reached goes with the exception."""
     try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, handler)
+        watch(step)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if save is not None:
+            _save_somewhere(loop, save)
+        error.result = loop.result()  # type: ignore[attr-defined]
+        error.add_note("What the run had reached is this exception's attribute `result`.")
+        raise
+
+
+def _try_to_save(loop: Loop, path: str | os.PathLike[str]) -> bool:
+    """Save; warn if that fails. A run goes on without a save."""
+    try:
+        loop.save(path)
+    except CheckpointError as error:
+        warnings.warn(f"{str(error).rstrip('.')}; the run goes on, and tries again.", RuntimeWarning, stacklevel=3)
+        return False
+    return True
+
+
+def _save_somewhere(loop: Loop, path: str | os.PathLike[str]) -> None:
+    """Save to the path, or else where there is room."""
+    try:
+        loop.save(path)
+    except CheckpointError as error:
+        elsewhere = Path(tempfile.mkdtemp(prefix="maskedit-"), Path(path).name)
+        try:
+            loop.save(elsewhere)
+        except CheckpointError:
+            warnings.warn(f"{str(error).rstrip('.')}, nor anywhere else.", RuntimeWarning, stacklevel=3)
+        else:
+            warnings.warn(f"{str(error).rstrip('.')}; it is in {elsewhere}.", RuntimeWarning, stacklevel=3)

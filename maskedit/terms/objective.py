@@ -15,23 +15,28 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from maskedit.errors import InputError, RunError
+from maskedit.errors import InputError
+from maskedit.terms.any_loss import per_image, short_name
 from maskedit.terms.rate import Rate, at, product, show_rate
 from maskedit.terms.view import Reads, View
-from maskedit.types import PerSample
+from maskedit.types import Image, PerSample
 
 
 class Term(nn.Module):
-    """One weighted constraint.
+    """One weighted constraint: anybody's loss, and what it looks at.
 
     Args:
         name: unique in its objective; the history calls it ``stage.name``.
-        loss: any module that returns one value per image ``[b]``.
-        reads: picks the loss's arguments from the view: a tensor, or a tuple of arguments.
+        loss: any callable or module. It may return one value for each image (``[b]``, ``[b, 1, 1, 1]``), a map for each
+            image (``[b, ...]``, of which the mean is taken), or a single number if the batch is one. A loss that
+            averages over a batch is asked picture by picture through :func:`~maskedit.terms.each`.
+        reads: picks the loss's arguments from the view: a tensor, or a tuple of arguments; by default the generated
+            picture and the input.
         regions: the parser's regions that ``reads`` looks at.
         attributes: the classifier's attributes that ``reads`` looks at.
+        extras: what the generator shows beside its picture that ``reads`` looks at, as ``view.extras``.
         needs: what else must be there: ``"latents"`` (a distribution), ``"noise"`` (noise maps), ``"blend"`` (the
             schedule's, for ``view.blended``).
         weight: a number, or a function of the step in its stage.
@@ -40,51 +45,45 @@ class Term(nn.Module):
         about: what printing the term says that it is about; by default its regions and attributes.
 
     Raises:
-        InputError: if the name cannot be used, or the loss is not a module.
+        InputError: if the name cannot be used, or the loss cannot be called.
     """
 
     def __init__(
         self,
         name: str,
-        loss: nn.Module,
+        loss: Callable[..., Any],
         *,
-        reads: Callable[[View], Any],
+        reads: Callable[[View], Any] | None = None,
         regions: Iterable[str] = (),
         attributes: Iterable[str] = (),
+        extras: Iterable[str] = (),
         needs: Iterable[str] = (),
         weight: Rate = 1.0,
         changes: Iterable[str] = (),
         about: str = "",
     ) -> None:
         super().__init__()
-        if not name or "." in name or name != name.strip():
+        if not isinstance(name, str) or not name or "." in name or name != name.strip():
             raise InputError("a term's name cannot be used", expected="a word without dots", actual=repr(name))
-        if not isinstance(loss, nn.Module):
+        if isinstance(loss, type) or not callable(loss):
             raise InputError(
-                f"the loss of term {name!r} is not a module",
-                expected="an nn.Module that returns [b]",
-                actual=type(loss).__name__,
+                f"the loss of term {name!r} cannot be called",
+                expected="a module or a function of tensors",
+                actual=loss.__name__ if isinstance(loss, type) else type(loss).__name__,
+                hint="Make one of the class: Loss()." if isinstance(loss, type) else "",
             )
-        self.name, self.loss, self.weight = name, loss, weight
-        self.reads = reads
+        _check_names(name, regions=regions, attributes=attributes, extras=extras, needs=needs, changes=changes)
+        self.name, self.loss, self.weight = name, loss, product(1.0, weight)
+        self.reads: Callable[[View], Any] = BOTH_PICTURES if reads is None else reads
         self.needs, self.changes = tuple(needs), tuple(changes)
-        self.asks = Reads(tuple(dict.fromkeys(regions)), tuple(dict.fromkeys(attributes)))
+        self.asks = Reads(*(tuple(dict.fromkeys(names)) for names in (regions, attributes, extras)))
         self.about = about or " + ".join(self.asks.regions + self.asks.attributes)
 
     def forward(self, view: View) -> PerSample:
         """The loss's value per image ``[b]``, before the weight."""
         arguments = self.reads(view)
         value = self.loss(*arguments) if isinstance(arguments, tuple) else self.loss(arguments)
-        batch = view.latent.shape[0]
-        if not isinstance(value, Tensor) or tuple(value.shape) != (batch,):
-            actual = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise RunError(
-                f"term {self.name!r} does not return one value per image",
-                expected=f"[{batch}]",
-                actual=str(actual),
-                hint="Reduce over all dimensions but the first: x.flatten(1).mean(1).",
-            )
-        return value
+        return per_image(self.name, value, view.latent.shape[0])
 
     def named(self, name: str) -> "Term":
         """The same term under another name."""
@@ -96,8 +95,17 @@ class Term(nn.Module):
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: float) -> "Term":
+        return self * (1 / divisor)
+
+    def __neg__(self) -> "Term":
+        return self * -1.0
+
     def __add__(self, other: "Term | Objective") -> "Objective":
         return Objective([self]) + other
+
+    def __sub__(self, other: "Term | Objective") -> "Objective":
+        return Objective([self]) - other
 
     def __radd__(self, nothing: int) -> "Objective":
         return Objective([self])  # sum() begins with 0
@@ -110,6 +118,7 @@ class Term(nn.Module):
             reads=self.reads,
             regions=asks.regions,
             attributes=asks.attributes,
+            extras=asks.extras,
             needs=self.needs,
             weight=weight,
             changes=self.changes,
@@ -118,11 +127,23 @@ class Term(nn.Module):
 
     def describe(self) -> str:
         """The loss, and what it is about, in one line."""
-        loss = " ".join(repr(self.loss).split())
+        loss = short_name(self.loss)
         return f"{loss} of {self.about}" if self.about else loss
 
     def __repr__(self) -> str:
         return f"{show_rate(self.weight)} x {self.describe()}"
+
+
+@dataclass(frozen=True)
+class _BothPictures:
+    """What a loss of two pictures reads."""
+
+    def __call__(self, view: View) -> tuple[Image, Image]:
+        return view.image, view.original.image
+
+
+BOTH_PICTURES = _BothPictures()
+"""The generated picture and the input: what a term reads unless it says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +206,17 @@ class Objective(nn.Module):
     def __add__(self, other: "Term | Objective") -> "Objective":
         return Objective([*self, *([other] if isinstance(other, Term) else other)])
 
+    def __sub__(self, other: "Term | Objective") -> "Objective":
+        return self + -other
+
+    def __neg__(self) -> "Objective":
+        return self * -1.0
+
     def __radd__(self, nothing: int) -> "Objective":
         return self  # sum() begins with 0
+
+    def __truediv__(self, divisor: float) -> "Objective":
+        return self * (1 / divisor)
 
     def __mul__(self, factor: Rate) -> "Objective":
         return Objective([factor * term for term in self])
@@ -196,3 +226,11 @@ class Objective(nn.Module):
     def __repr__(self) -> str:
         lines = [f"  ({term.name}): {term!r}" for term in self]
         return "\n".join(["Objective(", *lines, ")"])
+
+
+def _check_names(term: str, **fields: Iterable[str]) -> None:
+    for field, names in fields.items():
+        if isinstance(names, str):
+            raise InputError(
+                f"{field} of term {term!r} is one string", expected="a list of names", hint=f"Write [{names!r}]."
+            )

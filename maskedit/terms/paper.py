@@ -8,26 +8,27 @@ Objective(
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.errors import InputError
-from maskedit.functional import relax_preserved, relax_target
+from maskedit.functional import masked_perceptual, relax_preserved, relax_target
 from maskedit.losses import (
     ComponentSizeKL,
     LatentPrior,
     MaskedMSE,
-    MaskedPerceptual,
     NoiseAutocorrelation,
     SemanticKL,
     ShapeLoss,
 )
+from maskedit.protocols import LatentDistribution
 from maskedit.terms.objective import Term
 from maskedit.terms.view import View
-from maskedit.types import Image, Logits
+from maskedit.types import Image, Latent, Logits, Mask, NoiseMaps
 
 
 def preserve(*regions: str, normalize: Literal["image", "mask"] = "image") -> Term:
@@ -41,25 +42,20 @@ def preserve(*regions: str, normalize: Literal["image", "mask"] = "image") -> Te
     return Term(
         "preserve",
         MaskedMSE(normalize=normalize),
-        reads=lambda v: (v.image, v.original.image, relax_preserved(v.original.region(*regions), v.grown)),
+        reads=partial(_kept, regions),
         regions=regions,
     )
 
 
 def perceptual(*regions: str, features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]]) -> Term:
-    """Keep what a network sees in these regions: the paper's global edits.
+    """Keep what a network sees in these regions: the paper's global edits. The network sees the input once a run.
 
     Args:
         regions: what to keep; the paper uses the whole face.
         features: maps an image to feature maps, one per layer.
     """
     _some(regions, "perceptual")
-    return Term(
-        "perceptual",
-        MaskedPerceptual(features=features),
-        reads=lambda v: (v.image, v.original.image, v.original.region(*regions)),
-        regions=regions,
-    )
+    return Term("perceptual", masked_perceptual, reads=partial(_features, regions, features), regions=regions)
 
 
 def attribute(
@@ -93,14 +89,6 @@ def attribute(
     if repeated := [name for name in held if name in wanted]:
         raise InputError(f"{repeated[0]!r} is both edited and held", expected="one or the other")
 
-    def reads(view: View) -> tuple[Logits, Logits]:
-        shown = view if seen_in == "generated" else view.blended
-        logits = shown.logits(*wanted, *held)
-        labels = logits.new_tensor(targets).expand(len(logits), -1)
-        if held:
-            labels = torch.cat([labels, view.original.logits(*held).sigmoid()], dim=1)
-        return logits, labels
-
     each = [*_one_each(smoothing, wanted, "smoothing"), *(0.0 for _ in held)]
     about = [f"{name} = {value:g}" for name, value in zip(wanted, targets, strict=True)]
     about += [f"{name} held" for name in held]
@@ -108,7 +96,7 @@ def attribute(
     return Term(
         "+".join(wanted),
         SemanticKL(smoothing=each[0] if len(set(each)) == 1 else each),
-        reads=reads,
+        reads=partial(_predictions, wanted, held, tuple(targets), seen_in),
         attributes=wanted + held,
         needs=["blend"] if seen_in == "blended" else [],
         changes=wanted,
@@ -126,15 +114,10 @@ def shape(*regions: str, grow: bool = False) -> Term:
     """
     _some(regions, "shape")
 
-    def reads(view: View) -> tuple[Tensor, Tensor]:
-        seen, wanted = view.native_region(*regions), view.original.native_region(*regions)
-        if grow:
-            grown = torch.nn.functional.interpolate(view.grown, size=wanted.shape[-2:], mode="area")
-            wanted = relax_target(wanted, grown)
-        return seen, wanted
-
     about = " + ".join(regions) + (", which may grow" if grow else "")
-    return Term(f"{'_'.join(regions)}_shape", ShapeLoss(), reads=reads, regions=regions, about=about)
+    return Term(
+        f"{'_'.join(regions)}_shape", ShapeLoss(), reads=partial(_shapes, regions, grow), regions=regions, about=about
+    )
 
 
 def region_size(*regions: str, scale: float | int) -> Term:
@@ -148,7 +131,7 @@ def region_size(*regions: str, scale: float | int) -> Term:
     return Term(
         f"{'_'.join(regions)}_size",
         ComponentSizeKL(scale=scale),
-        reads=lambda v: (v.region(*regions), v.original.region(*regions)),
+        reads=partial(_regions, regions),
         regions=regions,
         changes=regions,
     )
@@ -156,12 +139,54 @@ def region_size(*regions: str, scale: float | int) -> Term:
 
 def white_noise() -> Term:
     """Keep the noise maps white (Eq. 11)."""
-    return Term("white_noise", NoiseAutocorrelation(), reads=lambda v: (v.noises,), needs=["noise"])
+    return Term("white_noise", NoiseAutocorrelation(), reads=_noises, needs=["noise"])
 
 
 def latent_prior() -> Term:
     """Keep the latent where those of real pictures lie; needs ``Models.latents``. Not in the paper."""
-    return Term("latent_prior", LatentPrior(), reads=lambda v: (v.latent, v.latents), needs=["latents"])
+    return Term("latent_prior", LatentPrior(), reads=_latents, needs=["latents"])
+
+
+# What the terms look at: functions of a module, so that schedules can be pickled.
+
+
+def _kept(regions: tuple[str, ...], view: View) -> tuple[Image, Image, Mask]:
+    return view.image, view.original.image, relax_preserved(view.original.region(*regions), view.grown)
+
+
+def _features(regions: tuple[str, ...], network: Callable[[Image], Any], view: View) -> tuple[Any, Any, Mask]:
+    return view.features(network), view.original.features(network), view.original.region(*regions)
+
+
+def _predictions(
+    wanted: tuple[str, ...], held: tuple[str, ...], targets: tuple[float, ...], seen_in: str, view: View
+) -> tuple[Logits, Logits]:
+    shown = view if seen_in == "generated" else view.blended
+    logits = shown.logits(*wanted, *held)
+    labels = logits.new_tensor(targets).expand(len(logits), -1)
+    if held:
+        labels = torch.cat([labels, view.original.logits(*held).sigmoid()], dim=1)
+    return logits, labels
+
+
+def _shapes(regions: tuple[str, ...], grow: bool, view: View) -> tuple[Mask, Mask]:
+    seen, wanted = view.native_region(*regions), view.original.native_region(*regions)
+    if grow:
+        grown = torch.nn.functional.interpolate(view.grown, size=wanted.shape[-2:], mode="area")
+        wanted = relax_target(wanted, grown)
+    return seen, wanted
+
+
+def _regions(regions: tuple[str, ...], view: View) -> tuple[Mask, Mask]:
+    return view.region(*regions), view.original.region(*regions)
+
+
+def _noises(view: View) -> tuple[NoiseMaps]:
+    return (view.noises,)
+
+
+def _latents(view: View) -> tuple[Latent, LatentDistribution]:
+    return view.latent, view.latents
 
 
 def _some(names: Sequence[str], what: str) -> None:

@@ -1,7 +1,9 @@
 """Numbers that may change while a stage runs: weights and learning rates."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeAlias
 
 from torch import nn
@@ -10,6 +12,13 @@ from maskedit.errors import InputError
 
 Rate: TypeAlias = float | int | Callable[[int], float]
 """A number, or a function of the step in its stage (from 0)."""
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; numpy's are some too, truth values are none."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def at(rate: Rate, step: int) -> float:
@@ -44,11 +53,12 @@ def product(first: Rate, second: Rate) -> Rate:
     Raises:
         InputError: if the second is neither a number nor a function.
     """
-    if isinstance(second, nn.Module) or not (callable(second) or isinstance(second, int | float)):
+    number = is_number(second)
+    if isinstance(second, nn.Module | type) or not (callable(second) or number):
         raise InputError(
             "a term is weighted by something else than a weight",
-            expected="a number, or a function of the step",
-            actual=type(second).__name__,
+            expected="a finite number, or a function of the step",
+            actual=type(second).__name__ if callable(second) else repr(second),
         )
     if not callable(first) and not callable(second):
         return float(first) * float(second)

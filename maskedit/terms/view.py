@@ -1,12 +1,13 @@
 """What can be seen at one step: a picture, and what parser and classifier say of it.
 
 Terms read views and nothing else. A view asks each model at most once, only when something reads it, and
-only for the regions and attributes that the stage's terms declared.
+only for what the stage's terms and events declared.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,20 +16,33 @@ from torch import Tensor
 
 from maskedit.errors import InputError, RunError
 from maskedit.protocols import LatentDistribution, Models
+from maskedit.terms.drawing import Given, draw, in_type_of, noises_in, stacked
+from maskedit.terms.moving_target import placed
 from maskedit.types import Image, Latent, Logits, Mask, NoiseMap, Regions
+
+Range = tuple[float, float]
+"""Values of black and of full light in the pictures of a problem."""
 
 
 @dataclass(frozen=True)
 class Reads:
-    """What a stage's terms and events ask of the parser and the classifier."""
+    """What a stage's terms and events ask of the models.
+
+    Args:
+        regions: of the parser.
+        attributes: of the classifier.
+        extras: what the generator is to show beside its picture.
+    """
 
     regions: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
     def __or__(self, other: "Reads") -> "Reads":
         return Reads(
             tuple(dict.fromkeys(self.regions + other.regions)),
             tuple(dict.fromkeys(self.attributes + other.attributes)),
+            tuple(dict.fromkeys(self.extras + other.extras)),
         )
 
 
@@ -38,25 +52,27 @@ class Shown:
     Args:
         models: the parser and classifier to ask.
         reads: what they will be asked for.
-        image: the picture ``[b, 3, R, R]``.
+        image: the picture ``[b, 3, H, W]``.
+        range: values of black and of full light in it; models are shown it in [0, 1].
     """
 
-    def __init__(self, *, models: Models, reads: Reads, image: Image) -> None:
-        self._models, self._reads, self._image = models, reads, image
+    def __init__(self, *, models: Models, reads: Reads, image: Image, range: Range = (0.0, 1.0)) -> None:
+        self._models, self._reads, self._image, self._range = models, reads, image, range
         self._sized: dict[tuple[str, ...], Mask] = {}
+        self._features: dict[Any, Any] = {}
 
     @property
     def image(self) -> Image:
-        """The picture ``[b, 3, R, R]``, RGB in [0, 1]."""
+        """The picture ``[b, 3, H, W]``, RGB in the problem's range: [0, 1] unless it says otherwise."""
         return self._image
 
     def region(self, *names: str) -> Mask:
-        """The probability ``[b, 1, R, R]`` of these regions together, at the image's size.
+        """The probability ``[b, 1, H, W]`` of these regions together, at the image's size.
 
         Resized as the released program does: bilinearly when growing; by area when shrinking.
         """
         if names not in self._sized:
-            self._sized[names] = _resize(self.native_region(*names), self.image.shape[-2:])
+            self._sized[names] = fitted_to(self.native_region(*names), self.image.shape[-2:])
         return self._sized[names]
 
     def native_region(self, *names: str) -> Mask:
@@ -68,84 +84,170 @@ class Shown:
         """The classifier's logits ``[b, len(names)]``."""
         return self._classified[:, [_position(name, self._reads.attributes, "attribute") for name in names]]
 
+    def features(self, network: Callable[[Image], Any]) -> Any:
+        """What a network says of the picture, asked once; of the input once a run.
+
+        Args:
+            network: maps an image to features: a tensor, or a sequence of feature maps.
+        """
+        if network not in self._features:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.image.requires_grad):
+                self._features[network] = network(self.image)
+        return self._features[network]
+
+    def alone(self, image: int) -> "Shown":
+        """One image of the batch, with what was seen in it already."""
+        single = Shown(models=self._models, reads=self._reads, image=self.image[image : image + 1], range=self._range)
+        for seen in ("_parsed", "_classified"):
+            if seen in self.__dict__:
+                single.__dict__[seen] = self.__dict__[seen][image : image + 1]
+        return single
+
+    def _for(self, model: object) -> Image:
+        """The picture as models want it: in [0, 1], and in the type of their weights."""
+        low, high = self._range
+        return in_type_of(model, self.image if (low, high) == (0, 1) else (self.image - low) / (high - low))
+
     @cached_property
     def _parsed(self) -> Regions:
         assert self._models.parser is not None  # the schedule was checked against the problem
         names, batch = self._reads.regions, len(self.image)
-        parsed = self._models.parser.parse(self.image, names)
-        if parsed.ndim != 4 or parsed.shape[:2] != (batch, len(names)):
+        parsed = self._models.parser.parse(self._for(self._models.parser), names)
+        if not isinstance(parsed, Tensor) or parsed.ndim != 4 or parsed.shape[:2] != (batch, len(names)):
             raise _misanswer("parser", names, f"[{batch}, {len(names)}, h, w]", parsed)
-        return parsed
+        return parsed.to(self.image.dtype)
 
     @cached_property
     def _classified(self) -> Logits:
         assert self._models.classifier is not None
         names, batch = self._reads.attributes, len(self.image)
-        logits = self._models.classifier.classify(self.image, names)
-        if tuple(logits.shape) != (batch, len(names)):
+        logits = self._models.classifier.classify(self._for(self._models.classifier), names)
+        if not isinstance(logits, Tensor) or tuple(logits.shape) != (batch, len(names)):
             raise _misanswer("classifier", names, f"[{batch}, {len(names)}]", logits)
-        return logits
+        return logits.to(self.image.dtype)
 
 
+@dataclass(frozen=True, eq=False)
 class Start:
-    """Where the run started: ``latent`` ``[b, layers, dim]``."""
+    """Where the run, or a variable in it, started.
 
-    def __init__(self, latent: Latent) -> None:
-        self.latent = latent
+    Args:
+        given: everything that was drawn from, by name, each ``[b, ...]``.
+    """
+
+    given: Mapping[str, Tensor]
+
+    @property
+    def latent(self) -> Latent:
+        """The latent that the run started from ``[b, *latent]``."""
+        return self.given["latent"]
 
 
-class View(Shown):
-    """What this step's latent and noise maps show.
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What all views of a stage share.
 
-    Attributes:
-        latent: this step's ``[b, layers, dim]``.
-        noises: this step's maps ``[b, 1, h_i, w_i]``.
+    Args:
+        models: of the problem.
+        reads: what they may be asked for.
         original: the input, and what the models see in it.
-        start: the latent that the run started from.
-        grown: where the target region was last seen by :class:`~maskedit.schedule.GrowTarget`
-            ``[b, 1, R, R]``; zeros until then.
+        start: where the run started.
+        range: values of black and of full light.
         compose: the schedule's blend: the picture that a generated one would end as.
     """
 
-    def __init__(
-        self,
-        *,
-        models: Models,
-        reads: Reads,
-        latent: Latent,
-        noises: Sequence[NoiseMap],
-        original: Shown,
-        start: Start,
-        grown: Mask,
-        compose: Callable[[Image], Image] | None = None,
-    ) -> None:
-        self._models, self._reads, self._compose = models, reads, compose
-        self._sized = {}
-        self.latent, self.noises = latent, tuple(noises)
-        self.original, self.start, self.grown = original, start, grown
+    models: Models
+    reads: Reads
+    original: Shown
+    start: Start
+    range: Range = (0.0, 1.0)
+    compose: Callable[[Image], Image] | None = None
+
+    def alone(self, image: int) -> "Scene":
+        """The scene of a single image of the batch; it has no blend, which is of the whole."""
+        start = Start({name: value[image : image + 1] for name, value in self.start.given.items()})
+        return Scene(self.models, self.reads, self.original.alone(image), start, self.range)
+
+
+@dataclass(frozen=True, eq=False)
+class Now:
+    """What a view has from the moment that it is of.
+
+    Args:
+        grown: where the target region was last seen ``[b, 1, H, W]``; zeros at first.
+        step: the step in its stage, from 0.
+        generators: one random generator for each image.
+        memory: what events of the stage remember, by name.
+    """
+
+    grown: Mask
+    step: int = 0
+    generators: tuple[torch.Generator, ...] = ()
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def alone(self, image: int) -> "Now":
+        """The same of a single image of the batch."""
+        memory = {name: value[image : image + 1] for name, value in self.memory.items()}
+        return Now(self.grown[image : image + 1], self.step, self.generators[image : image + 1], memory)
+
+
+class View(Shown):
+    """What this step's latent, noise maps and other inputs show.
+
+    Attributes:
+        given: everything that is drawn from, by name, each ``[b, ...]``.
+        original: the input, and what the models see in it.
+        start: where the run started.
+        grown: where the target region was last seen by :class:`~maskedit.schedule.GrowTarget`
+            ``[b, 1, H, W]``; zeros until then.
+        step: the step in its stage, from 0.
+        generators: one random generator for each image: a term that draws takes its numbers from these.
+        memory: what events of the stage remember, by name.
+    """
+
+    def __init__(self, scene: Scene, given: Given, now: Now) -> None:
+        self._scene, self._now = scene, now
+        self._models, self._reads, self._range = scene.models, scene.reads, scene.range
+        self._sized, self._features = {}, {}
+        self.given, self.original, self.start = given, _moved_target(scene.original, given), scene.start
+        self.grown, self.step, self.generators, self.memory = now.grown, now.step, now.generators, now.memory
 
     @cached_property
-    def image(self) -> Image:  # drawn when first read
-        """The generated picture ``[b, 3, R, R]``."""
-        image = self._models.generator.synthesize(self.latent, self.noises)
-        if image.shape != self.original.image.shape:
-            raise RunError(
-                "the generator's picture is not of the size that it says",
-                expected=str(list(self.original.image.shape)),
-                actual=str(list(image.shape)),
-            )
-        return image
+    def latent(self) -> Latent:
+        """This step's latent ``[b, *latent]``."""
+        return stacked(self.given["latent"])
+
+    @cached_property
+    def noises(self) -> tuple[NoiseMap, ...]:
+        """This step's maps ``[b, 1, h_i, w_i]``."""
+        return noises_in(self.given)
+
+    @property
+    def picture(self) -> Image:
+        """The generated picture ``[b, 3, R, R]``, at the generator's own size."""
+        return self._drawn[0]
+
+    @cached_property
+    def image(self) -> Image:
+        """The generated picture ``[b, 3, H, W]`` at the input's size; drawn when first read."""
+        return fitted_to(self.picture, self.original.image.shape[-2:])
+
+    @property
+    def extras(self) -> Mapping[str, Tensor]:
+        """What the generator shows beside the picture, by the names that terms and events declare as ``extras``."""
+        return self._drawn[1]
 
     @cached_property
     def blended(self) -> Shown:
         """The picture as the run would return it now, and what the models see in it."""
-        assert self._compose is not None  # the schedule was checked: a term that needs a blend has one
-        return Shown(models=self._models, reads=self._reads, image=self._compose(self.image))
+        assert self._scene.compose is not None  # the schedule was checked: a term that needs a blend has one
+        image = self._scene.compose(self.image)
+        return Shown(models=self._models, reads=self._reads, image=image, range=self._range)
 
     @property
     def drawn(self) -> bool:
         """Whether anything has looked at the picture yet."""
-        return "image" in self.__dict__
+        return "_drawn" in self.__dict__
 
     @property
     def latents(self) -> LatentDistribution:
@@ -156,14 +258,19 @@ class View(Shown):
         directions = {name: direction.to(self.latent) for name, direction in source.directions.items()}
         return LatentDistribution(mean, components, deviations, directions)
 
+    @cached_property
+    def _drawn(self) -> tuple[Image, Mapping[str, Tensor]]:
+        image, extras = draw(self._models.generator, self.given, self._reads.extras)
+        return image.to(self.original.image.dtype), extras
 
-def see_original(models: Models, reads: Reads, image: Image) -> Shown:
+
+def see_original(models: Models, reads: Reads, image: Image, range: Range = (0.0, 1.0)) -> Shown:
     """The input as the models see it, once and without gradient.
 
     Raises:
         RunError: if the parser's regions are not probabilities, or a model answers more than it was asked.
     """
-    original = Shown(models=models, reads=reads, image=image.detach())
+    original = Shown(models=models, reads=reads, image=image.detach(), range=range)
     with torch.no_grad():
         if reads.regions:
             low, high = original._parsed.aminmax()
@@ -179,21 +286,37 @@ def see_original(models: Models, reads: Reads, image: Image) -> Shown:
     return original
 
 
-def _misanswer(role: str, names: tuple[str, ...], expected: str, answer: Tensor) -> RunError:
+def fitted_to(picture: Float[Tensor, "b c h w"], size: torch.Size) -> Float[Tensor, "b c H W"]:
+    """A picture or mask at another size: by area when shrinking, bilinearly when growing."""
+    if picture.shape[-2:] == size:
+        return picture
+    if picture.shape[-1] > size[-1]:
+        return F.interpolate(picture, size=size, mode="area")
+    return F.interpolate(picture, size=size, mode="bilinear", align_corners=False)
+
+
+def _moved_target(original: Shown, given: Given) -> Shown:
+    """The input where this step puts it, with its masks; what the classifier says of it stays."""
+    if "target" not in given:
+        return original
+    place = stacked(given["target"])
+    moved = Shown(
+        models=original._models, reads=original._reads, image=placed(original.image, place), range=original._range
+    )
+    if original._reads.regions:
+        moved.__dict__["_parsed"] = placed(original._parsed, place)
+    if original._reads.attributes:
+        moved.__dict__["_classified"] = original._classified
+    return moved
+
+
+def _misanswer(role: str, names: tuple[str, ...], expected: str, answer: object) -> RunError:
     return RunError(
         f"the {role} was asked for {', '.join(names)}",
         expected=expected,
-        actual=str(list(answer.shape)),
+        actual=str(list(answer.shape)) if isinstance(answer, Tensor) else type(answer).__name__,
         hint="It must answer with the names that it is asked for, in their order.",
     )
-
-
-def _resize(mask: Mask, size: torch.Size) -> Float[Tensor, "b 1 H W"]:
-    if mask.shape[-2:] == size:
-        return mask
-    if mask.shape[-1] > size[-1]:
-        return F.interpolate(mask, size=size, mode="area")
-    return F.interpolate(mask, size=size, mode="bilinear", align_corners=False)
 
 
 def _position(name: str, names: tuple[str, ...], kind: str) -> int:

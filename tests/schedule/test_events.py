@@ -30,9 +30,7 @@ def test_events_of_ones_own_are_applied_to_moving_images_only():
         assert moment.stage == "fit"
         return me.Change(latent=torch.zeros_like(moment.latent))
 
-    schedule = me.Schedule(
-        me.Stage("fit", 6, me.preserve("skin"), vary=me.latent(lr=0.05), after_step=[reset], stop=me.Threshold(1e9))
-    )
+    schedule = me.Schedule(me.Stage("fit", 6, me.preserve("skin"), vary=me.latent(lr=0.05), after_step=[reset]))
     assert (me.run(problem(), schedule).latent == 0).all()
 
 

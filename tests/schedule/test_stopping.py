@@ -8,7 +8,7 @@ from tests.solve.runs import problem
 
 def test_threshold_stops_each_image_by_itself():
     schedule = me.Schedule(
-        me.Stage("fit", 50, me.preserve("skin"), vary=me.latent(lr=0.05), stop=me.Threshold(2e-4, of="preserve"))
+        me.Stage("fit", 50, me.preserve("skin"), vary=me.latent(lr=0.05), stop=me.Threshold("preserve", 2e-4))
     )
     result = me.run(problem(3), schedule)
     raw = result.history.raw["fit.preserve"]
@@ -16,7 +16,7 @@ def test_threshold_stops_each_image_by_itself():
         values = raw[i][~raw[i].isnan()]
         assert values[-1] <= 2e-4
         assert (values[:-1] > 2e-4).all()
-        assert f"stopped after {len(values)} of 50 steps (preserve <= 0.0002)" in result.status[i]
+        assert f"stopped after {len(values) - 1} of 50 steps (preserve <= 0.0002)" in result.status[i]
 
 
 def test_plateau_waits_for_its_patience():

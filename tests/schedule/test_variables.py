@@ -1,10 +1,12 @@
 """Variables: what each moves, in which span, with which optimiser and moments."""
 
+from functools import partial
+
 import pytest
 import torch
 
 import maskedit as me
-from tests.solve.runs import problem
+from tests.solve.runs import only, problem
 
 
 def test_only_chosen_layers_move():
@@ -55,10 +57,14 @@ def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them():
     assert not torch.equal(one, three)
 
 
-def test_an_optimiser_that_needs_a_closure_is_refused():
-    vary = me.latent(optimizer=torch.optim.LBFGS)
-    with pytest.raises(me.InputError, match=r"LBFGS.*closure"):
-        list(me.steps(problem(), me.Schedule(me.Stage("fit", 1, me.preserve("skin"), vary=vary))))
+def test_an_optimiser_with_a_closure_is_asked_for_each_image_by_itself():
+    vary = me.latent(lr=0.5, optimizer=partial(torch.optim.LBFGS, max_iter=4, line_search_fn="strong_wolfe"))
+    schedule = me.Schedule(me.Stage("fit", 5, me.preserve("skin"), vary=vary))
+    both = me.run(problem(2), schedule)
+    assert (both.history.total[:, -1] < 0.1 * both.history.total[:, 0]).all()
+    assert (both.history.evaluations[:, 0] > 1).all()  # its own evaluation, and those of the line search
+    alone = [me.run(only(i, problem(2)), schedule) for i in range(2)]
+    torch.testing.assert_close(both.latent, torch.cat([a.latent for a in alone]), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +72,8 @@ def test_an_optimiser_that_needs_a_closure_is_refused():
     [
         (lambda: me.latent(layers=[]), "no layer"),
         (lambda: me.latent(layers=[-1]), "no layer"),
-        (lambda: me.latent(layers=[0], components=2), "layers, components or along"),
-        (lambda: me.latent(components=2, along=["smiling"]), "one of the three"),
+        (lambda: me.latent(layers=[0], components=2), "one of the four"),
+        (lambda: me.latent(components=2, along=["smiling"]), "one of the four"),
         (lambda: me.latent(along=[]), "no attributes"),
         (lambda: me.latent(along="smiling"), "a list of names"),
         (lambda: me.latent(components=0), "no component"),

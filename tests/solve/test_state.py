@@ -71,7 +71,7 @@ def test_resuming_refuses_another_run(tmp_path):
     file = tmp_path / "run"
     next(me.steps(problem(), edit())).save(file)
     with pytest.raises(me.CheckpointError, match="another schedule"):
-        me.run(problem(), edit(stop=me.Threshold(0.0)), resume=file)
+        me.run(problem(), edit(stop=me.Threshold("total", 0.0)), resume=file)
     with pytest.raises(me.CheckpointError, match="other inputs"):
         me.run(replace(problem(), image=problem().image * 0.9), edit(), resume=file)
     with pytest.raises(me.InputError, match="other seeds"):

@@ -1,5 +1,7 @@
 """The paper's terms: each computes what it says, of the regions and attributes that it names."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -108,6 +110,14 @@ def test_terms_say_what_they_need():
     assert me.shape("hair", "ears").about == "hair + ears"
     assert me.shape("hair", grow=True).about == "hair, which may grow"
     assert (me.shape("hair", "ears").name, me.region_size("mouth", scale=2).name) == ("hair_ears_shape", "mouth_size")
+
+
+def test_the_blended_picture_is_judged_if_asked(view, close):
+    this = view()
+    this._scene = replace(this._scene, compose=lambda image: 0.5 * image)
+    seen = me.attribute("smiling", seen_in="blended")(this)
+    logits = this._models.classifier.classify(0.5 * this.image, ["smiling"])
+    close(seen, me.functional.semantic_kl(logits, torch.ones_like(logits)))
 
 
 def test_preserve_divides_by_all_pixels_by_default(view, close):
