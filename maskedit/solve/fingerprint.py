@@ -18,8 +18,9 @@ from torch import Tensor, nn
 def fingerprint(*values: object) -> str:
     """SHA-256 over everything that the values consist of, in hexadecimal.
 
-    Functions count by their code (those of libraries by their names), constants, defaults, closures and the globals that they name; modules by their
-    parameters, buffers and plain attributes; other objects by their class and attributes.
+    Functions count by their code (those of libraries by their names), constants, defaults, closures and the globals
+    that they name; modules by their parameters, buffers and plain attributes; other objects by their class and
+    attributes.
     """
     hashing = _Hashing()
     for value in values:
