@@ -20,9 +20,11 @@ from torch import Tensor
 from maskedit.errors import InputError, PhotoError
 from maskedit.files import write_whole
 from maskedit.memory import keep_memory
+from maskedit.models import load_models
 from maskedit.photo import Edited, crop, edit_photo, read, write
 from maskedit.photo.editing import RECIPES, _recipe
 from maskedit.photo.find import Box
+from maskedit.protocols import Models
 from maskedit.report import loss_curves, progress, sheet
 
 MOVED = 0.2
@@ -53,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", default="plausible", metavar="NAME", help=f"{', '.join(RECIPES)} (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+    own = parser.add_argument_group(
+        "models of your own", "in place of the bundled ones; see docs/bring-your-weights.md"
+    )
+    own.add_argument("--generator", type=Path, metavar="FILE", help="a StyleGAN2, or the checkpoint of an encoder")
+    own.add_argument("--encoder", type=Path, metavar="FILE", help="e4e, pSp or ReStyle")
+    own.add_argument("--parser", type=Path, metavar="FILE", help="MaskFaceGAN's, or face-parsing's BiSeNet")
+    own.add_argument("--classifier", type=Path, metavar="FILE", help="MaskFaceGAN's")
     face = parser.add_mutually_exclusive_group()
     face.add_argument("--box", metavar="L,T,R,B", help="where the face is, in pixels: left, top, right, bottom")
     face.add_argument("--landmarks", type=Path, metavar="FILE", help="68 or 5 points of the face, a line 'x y' each")
@@ -74,8 +83,18 @@ def run(args: argparse.Namespace) -> int:
     photo = read(args.photo)
     box, landmarks = _box(args.box), _landmarks(args.landmarks)
     keep_memory()
+    models = _models(args)
     with progress() as bar:
-        edited = edit_photo(photo, wanted, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar)
+        edited = edit_photo(
+            photo,
+            wanted,
+            models=models,
+            recipe=args.recipe,
+            box=box,
+            landmarks=landmarks,
+            seed=args.seed,
+            watch=bar,
+        )
     facts = {"photo": str(args.photo), "wanted": wanted, "recipe": args.recipe, **_facts(edited)}
     facts["seconds"]["total"] = round(time.perf_counter() - begun, 2)
     for path in _write(edited, facts, args.out, args.photo.stem):
@@ -112,6 +131,20 @@ def wishes(texts: Sequence[str]) -> dict[str, float]:
     if not wanted:
         raise InputError("nothing is to be edited", expected="--set ATTRIBUTE or --remove ATTRIBUTE")
     return wanted
+
+
+def _models(args: argparse.Namespace) -> Models | None:
+    """The models of one's own files; None for the bundled ones."""
+    own = {name: getattr(args, name) for name in ("generator", "encoder", "parser", "classifier")}
+    if not any(own.values()):
+        return None
+    if missing := [f"--{name}" for name in ("generator", "parser", "classifier") if own[name] is None]:
+        raise InputError(
+            "models of your own come together",
+            expected=f"{', '.join(missing)} too",
+            hint="See docs/bring-your-weights.md.",
+        )
+    return load_models(**own)
 
 
 def _box(text: str | None) -> Box | None:
