@@ -21,6 +21,7 @@ from maskedit.blending import Blend, blend, blend_change, blend_pyramid, blend_r
 from maskedit.edit import Edit
 from maskedit.errors import CheckpointError, FileError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.memory import keep_memory
+from maskedit.models.files.encoder_files import load_encoder
 from maskedit.models.weights.bundled import load
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Encoder, Generator, LatentDistribution, Models, Parser
@@ -45,6 +46,7 @@ from maskedit.terms import (
     Term,
     View,
     attribute,
+    identity,
     latent_prior,
     perceptual,
     preserve,
@@ -100,10 +102,12 @@ __all__ = [
     "blend_tint",
     "feather",
     "functional",
+    "identity",
     "keep_memory",
     "latent",
     "latent_prior",
     "load",
+    "load_encoder",
     "losses",
     "noise",
     "perceptual",

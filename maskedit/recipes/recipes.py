@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.attributes import HAIR_COLOURS, HAIR_SHAPES, target_regions
 from maskedit.blending import Blend
@@ -95,7 +95,8 @@ def released(
 def global_edit(
     attributes: str | Sequence[str],
     *,
-    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]],
+    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]] | None = None,
+    distance: nn.Module | None = None,
     face: Sequence[str] = ("skin", "mouth", "eyebrows", "eyes", "nose"),
     target: float | int | Sequence[float | int] = 1.0,
     smoothing: float | int | Sequence[float | int] = 0.05,
@@ -111,6 +112,8 @@ def global_edit(
     Args:
         attributes: any of the classifier's.
         features: maps an image to feature maps; see :class:`~maskedit.losses.MaskedPerceptual`.
+        distance: in its place: a distance inside a mask, such as the :class:`~maskedit.models.LPIPS` of the released
+            program.
         face: the regions that make up the face.
         target: 1 sets, 0 removes, anything between is a strength.
         smoothing: the paper's epsilon.
@@ -119,7 +122,7 @@ def global_edit(
         steps: of edit and detail.
     """
     look = attribute(_names(attributes), target=target, smoothing=smoothing, hold=hold)
-    keep = perceptual(*face, features=features)
+    keep = perceptual(*face, features=features, distance=distance)
     detail = 2.0 * preserve(*face) + white_noise()
     return Schedule(
         Stage("edit", steps[0], keep + weight * look, vary=latent(lr=1e-3)),

@@ -12,12 +12,13 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.errors import InputError
 from maskedit.functional import relax_preserved, relax_target
 from maskedit.losses import (
     ComponentSizeKL,
+    Identity,
     LatentPrior,
     MaskedMSE,
     MaskedPerceptual,
@@ -46,20 +47,45 @@ def preserve(*regions: str, normalize: Literal["image", "mask"] = "image") -> Te
     )
 
 
-def perceptual(*regions: str, features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]]) -> Term:
+def perceptual(
+    *regions: str,
+    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]] | None = None,
+    distance: nn.Module | None = None,
+) -> Term:
     """Keep what a network sees in these regions: the paper's global edits.
 
     Args:
         regions: what to keep; the paper uses the whole face.
-        features: maps an image to feature maps, one per layer.
+        features: maps an image to feature maps, one per layer, for a :class:`~maskedit.losses.MaskedPerceptual`.
+        distance: in its place: takes generated and original pictures and a mask, returns ``[b]``, such as
+            :class:`~maskedit.models.LPIPS`, which the released program uses.
+
+    Raises:
+        InputError: if there are not either features or a distance.
     """
     _some(regions, "perceptual")
+    if (features is None) == (distance is None):
+        raise InputError(
+            "perceptual() needs something that looks",
+            expected="features or distance",
+            actual="neither" if features is None else "both",
+        )
     return Term(
         "perceptual",
-        MaskedPerceptual(features=features),
+        distance or MaskedPerceptual(features=features),  # type: ignore[arg-type]
         reads=lambda v: (v.image, v.original.image, v.original.region(*regions)),
         regions=regions,
     )
+
+
+def identity(*, embed: Callable[[Image], Float[Tensor, "b dim"]]) -> Term:
+    """Keep who is seen. Not in the paper.
+
+    Args:
+        embed: maps an image to features ``[b, dim]``: a :class:`~maskedit.models.FaceIdentity`, or any network of
+            faces.
+    """
+    return Term("identity", Identity(embed=embed), reads=lambda v: (v.image, v.original.image))
 
 
 def attribute(
