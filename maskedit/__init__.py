@@ -36,6 +36,7 @@ from maskedit.blending import (
 from maskedit.edit import Edit
 from maskedit.errors import CheckpointError, FileError, InputError, MaskeditError, PhotoError, RunError
 from maskedit.memory import keep_memory
+from maskedit.models.files.encoder_files import load_encoder
 from maskedit.models.weights.bundled import load
 from maskedit.photo import edit_photo
 from maskedit.problem import Problem
@@ -81,6 +82,7 @@ from maskedit.terms import (
     View,
     attribute,
     each,
+    identity,
     latent_prior,
     perceptual,
     preserve,
@@ -151,11 +153,13 @@ __all__ = [
     "feather",
     "features",
     "functional",
+    "identity",
     "inputs",
     "keep_memory",
     "latent",
     "latent_prior",
     "load",
+    "load_encoder",
     "load_result",
     "losses",
     "mix",

@@ -8,6 +8,7 @@ is followed, and so does the function.
 """
 
 from maskedit.losses.component_size import PORTION_MARGIN, component_size_kl
+from maskedit.losses.identity import identity_distance
 from maskedit.losses.latent_prior import latent_prior
 from maskedit.losses.masked_mse import masked_mse
 from maskedit.losses.noise_autocorrelation import noise_autocorrelation
@@ -21,6 +22,7 @@ from maskedit.losses.shape import shape_loss
 __all__ = [
     "PORTION_MARGIN",
     "component_size_kl",
+    "identity_distance",
     "latent_prior",
     "masked_mse",
     "masked_perceptual",

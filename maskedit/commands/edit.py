@@ -20,9 +20,11 @@ from maskedit.edit import Edit
 from maskedit.errors import InputError, PhotoError
 from maskedit.files import write_whole
 from maskedit.memory import keep_memory
+from maskedit.models import load_models
 from maskedit.photo import Edited, crop, edit_photo, write
 from maskedit.photo.editing import recipe_of
 from maskedit.photo.find import Box
+from maskedit.protocols import Models
 from maskedit.recipes import RECIPES
 from maskedit.report import loss_curves, progress, sheet
 
@@ -61,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", default="plausible", metavar="NAME", help=f"{', '.join(RECIPES)} (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+    own = parser.add_argument_group(
+        "models of your own", "in place of the bundled ones; see docs/bring-your-weights.md"
+    )
+    own.add_argument("--generator", type=Path, metavar="FILE", help="a StyleGAN2, or the checkpoint of an encoder")
+    own.add_argument("--encoder", type=Path, metavar="FILE", help="e4e, pSp or ReStyle")
+    own.add_argument("--parser", type=Path, metavar="FILE", help="MaskFaceGAN's, or face-parsing's BiSeNet")
+    own.add_argument("--classifier", type=Path, metavar="FILE", help="MaskFaceGAN's")
     face = parser.add_mutually_exclusive_group()
     face.add_argument("--box", metavar="L,T,R,B", help="where the face is, in pixels: left, top, right, bottom")
     face.add_argument("--landmarks", type=Path, metavar="FILE", help="68 or 5 points of the face, a line 'x y' each")
@@ -83,9 +92,17 @@ def run(args: argparse.Namespace) -> int:
     folder = Folder(args.out, names, replace=args.force)
     box, landmarks = _box(args.box), _landmarks(args.landmarks)
     keep_memory()
+    models = _models(args)
     with progress() as bar:
         edited = edit_photo(
-            args.photo, edit, recipe=args.recipe, box=box, landmarks=landmarks, seed=args.seed, watch=bar
+            args.photo,
+            edit,
+            models=models,
+            recipe=args.recipe,
+            box=box,
+            landmarks=landmarks,
+            seed=args.seed,
+            watch=bar,
         )
     facts = {"photo": str(args.photo), "wanted": dict(edit.attributes), "edit": repr(edit), "recipe": args.recipe}
     facts |= _facts(edited)
@@ -135,6 +152,20 @@ def _numbers(texts: Sequence[str], default: float | None, expected: str) -> dict
 
 def _name(text: str) -> str:
     return text.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _models(args: argparse.Namespace) -> Models | None:
+    """The models of one's own files; None for the bundled ones."""
+    own = {name: getattr(args, name) for name in ("generator", "encoder", "parser", "classifier")}
+    if not any(own.values()):
+        return None
+    if missing := [f"--{name}" for name in ("generator", "parser", "classifier") if own[name] is None]:
+        raise InputError(
+            "models of your own come together",
+            expected=f"{', '.join(missing)} too",
+            hint="See docs/bring-your-weights.md.",
+        )
+    return load_models(**own)
 
 
 def _box(text: str | None) -> Box | None:

@@ -11,6 +11,7 @@ tensor([0., 0.])
 """
 
 from maskedit.losses.component_size import ComponentSizeKL
+from maskedit.losses.identity import Identity
 from maskedit.losses.latent_prior import LatentPrior
 from maskedit.losses.masked_mse import MaskedMSE
 from maskedit.losses.noise_autocorrelation import NoiseAutocorrelation
@@ -22,6 +23,7 @@ from maskedit.losses.shape import ShapeLoss
 
 __all__ = [
     "ComponentSizeKL",
+    "Identity",
     "LatentPrior",
     "MaskedMSE",
     "MaskedPerceptual",

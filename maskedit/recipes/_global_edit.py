@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.attributes import FACE
 from maskedit.blending import Paste
@@ -18,7 +18,8 @@ from maskedit.types import Image
 def global_edit(
     wish: Wish,
     *,
-    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]],
+    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]] | None = None,
+    distance: nn.Module | None = None,
     weight: float | int = 0.03,
     steps: tuple[int, int] = (500, 500),
 ) -> Recipe:
@@ -30,6 +31,8 @@ def global_edit(
     Args:
         wish: an Edit or a short form of one, of any of the classifier's attributes.
         features: maps an image to feature maps; see :class:`~maskedit.losses.MaskedPerceptual`.
+        distance: in its place: a distance inside a mask, such as the :class:`~maskedit.models.LPIPS` of the released
+            program.
         weight: of the classifier's term.
         steps: of edit and detail.
 
@@ -41,7 +44,7 @@ def global_edit(
     if not edit.says_where:
         edit = edit.within(tuple(dict.fromkeys((*FACE, *edit.size))))
     face = edit.regions
-    change = Objective([perceptual(*face, features=features), *sizes(edit)])
+    change = Objective([perceptual(*face, features=features, distance=distance), *sizes(edit)])
     if edit.attributes:
         change = change + weight * looks(edit, edit.attributes, smoothing=0.05)
     return Recipe(

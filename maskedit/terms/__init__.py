@@ -4,7 +4,16 @@ from maskedit.terms.any_loss import Each, each
 from maskedit.terms.drawing import Given, Value, count, detached, draw, noises_in, one, stacked
 from maskedit.terms.moving_target import PLACE, placed
 from maskedit.terms.objective import Evaluation, Objective, Term
-from maskedit.terms.paper import attribute, latent_prior, perceptual, preserve, region_size, shape, white_noise
+from maskedit.terms.paper import (
+    attribute,
+    identity,
+    latent_prior,
+    perceptual,
+    preserve,
+    region_size,
+    shape,
+    white_noise,
+)
 from maskedit.terms.rate import Rate, at, is_number, show_rate
 from maskedit.terms.view import Now, Range, Reads, Scene, Shown, Start, View, fitted_to, see_original
 
@@ -31,6 +40,7 @@ __all__ = [
     "draw",
     "each",
     "fitted_to",
+    "identity",
     "is_number",
     "latent_prior",
     "noises_in",

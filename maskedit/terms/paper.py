@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.errors import InputError
-from maskedit.functional import masked_perceptual, relax_preserved, relax_target
+from maskedit.functional import identity_distance, masked_perceptual, relax_preserved, relax_target
 from maskedit.losses import (
     ComponentSizeKL,
     LatentPrior,
@@ -47,15 +47,42 @@ def preserve(*regions: str, normalize: Literal["image", "mask"] = "image") -> Te
     )
 
 
-def perceptual(*regions: str, features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]]) -> Term:
-    """Keep what a network sees in these regions: the paper's global edits. The network sees the input once a run.
+def perceptual(
+    *regions: str,
+    features: Callable[[Image], Sequence[Float[Tensor, "b _ _ _"]]] | None = None,
+    distance: nn.Module | None = None,
+) -> Term:
+    """Keep what a network sees in these regions: the paper's global edits. Features of the input are asked once a run.
 
     Args:
         regions: what to keep; the paper uses the whole face.
-        features: maps an image to feature maps, one per layer.
+        features: maps an image to feature maps, one per layer, for a :class:`~maskedit.losses.MaskedPerceptual`.
+        distance: in its place: takes generated and original pictures and a mask, returns ``[b]``, such as
+            :class:`~maskedit.models.LPIPS`, which the released program uses.
+
+    Raises:
+        InputError: if there are not either features or a distance.
     """
     _some(regions, "perceptual")
+    if (features is None) == (distance is None):
+        raise InputError(
+            "perceptual() needs something that looks",
+            expected="features or distance",
+            actual="neither" if features is None else "both",
+        )
+    if distance is not None:
+        return Term("perceptual", distance, reads=partial(_seen_alike, regions), regions=regions)
     return Term("perceptual", masked_perceptual, reads=partial(_features, regions, features), regions=regions)
+
+
+def identity(*, embed: Callable[[Image], Float[Tensor, "b dim"]]) -> Term:
+    """Keep who is seen. Not in the paper.
+
+    Args:
+        embed: maps an image to features ``[b, dim]``: a :class:`~maskedit.models.FaceIdentity`, or any network of
+            faces. It is asked of the input once a run.
+    """
+    return Term("identity", identity_distance, reads=partial(_embedded, embed))
 
 
 def attribute(
@@ -152,6 +179,14 @@ def latent_prior() -> Term:
 
 def _kept(regions: tuple[str, ...], view: View) -> tuple[Image, Image, Mask]:
     return view.image, view.original.image, relax_preserved(view.original.region(*regions), view.grown)
+
+
+def _seen_alike(regions: tuple[str, ...], view: View) -> tuple[Image, Image, Mask]:
+    return view.image, view.original.image, view.original.region(*regions)
+
+
+def _embedded(network: Callable[[Image], Any], view: View) -> tuple[Any, Any]:
+    return view.features(network), view.original.features(network)
 
 
 def _features(regions: tuple[str, ...], network: Callable[[Image], Any], view: View) -> tuple[Any, Any, Mask]:

@@ -12,7 +12,9 @@ import torch
 
 import maskedit as me
 from benchmarks.faces import recipes
-from benchmarks.speed import attribute_tree, gpu, losses, roofline, times, workload
+from benchmarks.speed import attribute_tree, gpu, losses, own_weights, roofline, times, workload
+from maskedit.models import load_models
+from maskedit.models.files.inspect import inspect
 from tests import toys
 
 ROOT = Path(__file__).parents[2]
@@ -131,3 +133,12 @@ def test_the_middle_half() -> None:
     assert times.middle([5.0]) == (5.0, 5.0, 5.0)
     low, median, high = times.middle([1.0, 2.0, 3.0, 4.0, 100.0])
     assert low < median == 3.0 < high
+
+
+def test_ones_own_weights_are_written_in_the_published_forms(tmp_path: Path) -> None:
+    paths = own_weights.write_files(tmp_path, 16, narrower=4)
+    assert inspect(paths["encoder"])["network"] == "e4e, an encoder"
+    models = load_models(**paths)
+    problem = me.Problem(models, torch.rand(1, 3, 16, 16), {"smiling": 1.0}, start="encoder")
+    assert problem.start_latent().std() < 10  # weights by formula do not explode
+    assert own_weights.write_files(tmp_path, 16, narrower=4) == paths  # what is there stays

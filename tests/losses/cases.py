@@ -56,6 +56,7 @@ def cases(
         "relaxed_shape_loss": (losses.RelaxedShapeLoss(), (target, preserve)),
         "component_size_kl": (losses.ComponentSizeKL(scale=1.5), (target, preserve)),
         "masked_perceptual": (losses.MaskedPerceptual(features=features), (generated, original, preserve)),
+        "identity": (losses.Identity(embed=lambda x: features(x)[1].flatten(1)), (generated, original)),
         "latent_prior": (losses.LatentPrior(), (latent, where)),
         "noise_autocorrelation": (_OneMap(), (noise,)),
     }

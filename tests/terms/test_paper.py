@@ -138,3 +138,26 @@ def test_terms_of_nothing_are_refused(make):
 def test_targets_are_portions(target):
     with pytest.raises(me.InputError, match=r"target is out of range.*\[0, 1\]"):
         me.attribute("smiling" if isinstance(target, float) else ["smiling", "bald"], target=target)
+
+
+def test_identity_compares_the_two_pictures(view, close):
+    this = view()
+    embed = lambda x: x.mean((2, 3))  # noqa: E731
+    expected = me.functional.identity_distance(embed(this.image), embed(this.original.image))
+    close(me.identity(embed=embed)(this), expected)
+
+
+class Masked(torch.nn.Module):
+    def forward(self, generated, original, mask):
+        return ((generated - original).abs() * mask).sum((1, 2, 3))
+
+
+def test_perceptual_takes_a_distance_in_place_of_features(view, close):
+    this = view()
+    expected = Masked()(this.image, this.original.image, this.original.region("skin", "mouth"))
+    close(me.perceptual("skin", "mouth", distance=Masked())(this), expected)
+    schedule = me.recipes.global_edit("smiling", distance=Masked())
+    assert "Masked()" in str(schedule)
+    for both in ({}, {"features": lambda x: [x], "distance": Masked()}):
+        with pytest.raises(me.InputError, match="expected features or distance"):
+            me.perceptual("skin", **both)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from maskedit.errors import CheckpointError
 from maskedit.models.files.checkpoints import File, State, read, states_in
+from maskedit.models.files.encoder_files import EncoderFile, encoder_in
+from maskedit.models.files.known_networks import known_in
 from maskedit.models.files.pickles import Persistent
 from maskedit.models.files.stylegan2_files import find_generator
+from maskedit.models.networks.ir_se50 import SIZE
 
 
 def inspect(path: Path) -> dict[str, str]:
@@ -18,13 +21,20 @@ def inspect(path: Path) -> dict[str, str]:
     """
     file = read(path)
     facts = {"file": f"{path.name}, {_bytes(path.stat().st_size)}", "format": file.format}
+    if (encoder := encoder_in(file)) is not None:
+        return facts | _of_encoder(encoder) | _metadata(file)
+    entries = {f"entry {name!r}" if name else "state dict": state for name, state in states_in(file).items()}
+    others = {name: _weights(state) for name, state in entries.items()}
+    try:
+        if (known := known_in(file)) is not None:
+            return facts | {"network": known.what, "weights": _weights(known.state)} | _metadata(file)
+    except CheckpointError as error:
+        return facts | others | {"network": error.problem} | _metadata(file)
     try:
         found = find_generator(file)
         network = found.outline()
     except CheckpointError as error:
-        entries = {f"entry {name!r}" if name else "state dict": state for name, state in states_in(file).items()}
-        facts |= {name: _weights(state) for name, state in entries.items()}
-        return facts | {"generator": error.problem} | _metadata(file)
+        return facts | others | {"generator": error.problem} | _metadata(file)
     facts |= {
         "network": found.source,
         "resolution": f"{network.resolution} px",
@@ -37,15 +47,35 @@ def inspect(path: Path) -> dict[str, str]:
     }
     if found.clamp is not None:
         facts["clamp"] = f"features bounded by {found.clamp:g}"
-    others = [name for name in _entries(file.value) if name not in ("g_ema", "G_ema", "latent_avg")]
-    if others and "(" in found.source:
-        facts["also there"] = ", ".join(others)
+    beside = [name for name in _entries(file.value) if name not in ("g_ema", "G_ema", "latent_avg")]
+    if beside and "(" in found.source:
+        facts["also there"] = ", ".join(beside)
     return facts | _metadata(file)
+
+
+def _of_encoder(found: EncoderFile) -> dict[str, str]:
+    network = found.outline()
+    facts = {
+        "network": f"{found.kind}, an encoder",
+        "latents": f"{found.rows} layers of {found.dim}",
+        "input": f"{network.inputs} channels at {SIZE} px",
+        "weights": _weights(found.state),
+        "mean latent": "in the file" if found.average is not None else "not in the file: computed when loaded",
+    }
+    if not found.around_average:
+        facts["mean latent"] = "not added"
+    try:
+        decoder = find_generator(found.file)
+        facts["generator"] = f"{decoder.source}, {decoder.outline().resolution} px"
+    except CheckpointError as error:
+        facts["generator"] = error.problem
+    return facts
 
 
 def _metadata(file: File) -> dict[str, str]:
     """What a safetensors file says of itself, but for the sizes, which are seen from the weights."""
-    sizes = ("format", "resolution", "latent_dim", "z_dim", "mapping_layers", "channels", "clamp", "digest")
+    sizes = {"format", "resolution", "latent_dim", "z_dim", "mapping_layers", "channels", "clamp", "digest"}
+    sizes |= {"encoder_type", "output_size"}
     return {name.replace("_", " "): file.metadata[name] for name in sorted(file.metadata) if name not in sizes}
 
 

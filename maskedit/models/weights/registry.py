@@ -1,7 +1,9 @@
 """Which weights there are, bundled and on the web, what they may be used for, and how they come here verified.
 
-``MASKEDIT_OFFLINE=1`` forbids the network. ``MASKEDIT_MIRROR=FOLDER`` names a folder that is looked into first;
-its files carry the names in the table and are verified like downloads.
+``MASKEDIT_WEIGHTS=FOLDER`` names a folder of your own that is looked into first: for ``NAME.safetensors``, as
+``maskedit convert`` writes it, and for a file of the table's name. ``MASKEDIT_MIRROR=FOLDER`` names one that is looked
+into before the network. Files of the table's names are verified like downloads. ``MASKEDIT_OFFLINE=1`` forbids the
+network.
 """
 
 import os
@@ -60,6 +62,11 @@ UNSTATED = "not stated by the authors"
 _ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
 _ADA_PAGE = "https://github.com/NVlabs/stylegan2-ada-pytorch"
 _RELEASE_PAGE = "https://github.com/MartinPernus/MaskFaceGAN"
+_LPIPS_PAGE = "https://github.com/richzhang/PerceptualSimilarity"
+_LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/"
+_LPIPS_DATA = "BAPPS: judgements of pictures of several sources; its terms are not stated"
+_LOAD_ENCODER = "maskedit.models.files.encoder_files:load_encoder"
+IMAGENET = "ImageNet: non-commercial research and education"
 
 DOWNLOADABLE: tuple[Weights, ...] = (
     Weights(
@@ -153,10 +160,127 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         page="https://docs.pytorch.org/vision/stable/models/vgg.html",
         code="torchvision: BSD 3-Clause",
         weights=UNSTATED,
-        data="ImageNet: non-commercial research and education",
+        data=IMAGENET,
         loads="maskedit.models.networks.vgg:VGG.from_state_dict",
         urls=("https://download.pytorch.org/models/vgg16-397923af.pth",),
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    ),
+    Weights(
+        name="maskfacegan-encoder",
+        what="the released program's e4e, 18 rows for 1024 px",
+        file="state.pt",
+        page=_RELEASE_PAGE,
+        code="MIT",
+        weights=UNSTATED,
+        data=FFHQ,
+        loads=_LOAD_ENCODER,
+        urls=("https://www.dropbox.com/s/t8tm5tbk27wa7er/state.pt?dl=1",),
+    ),
+    Weights(
+        name="e4e-ffhq",
+        what="e4e of faces, 18 rows for 1024 px, with its generator",
+        file="e4e_ffhq_encode.pt",
+        page="https://github.com/omertov/encoder4editing",
+        code="MIT",
+        weights=UNSTATED,
+        data=FFHQ,
+        loads=_LOAD_ENCODER,
+    ),
+    Weights(
+        name="psp-ffhq",
+        what="pSp of faces, 18 rows for 1024 px, with its generator",
+        file="psp_ffhq_encode.pt",
+        page="https://github.com/eladrich/pixel2style2pixel",
+        code="MIT",
+        weights=UNSTATED,
+        data=FFHQ,
+        loads=_LOAD_ENCODER,
+    ),
+    Weights(
+        name="restyle-e4e-ffhq",
+        what="ReStyle on e4e, of faces, 18 rows for 1024 px, with its generator",
+        file="restyle_e4e_ffhq_encode.pt",
+        page="https://github.com/yuval-alaluf/restyle-encoder",
+        code="MIT",
+        weights=UNSTATED,
+        data=FFHQ,
+        loads=_LOAD_ENCODER,
+    ),
+    Weights(
+        name="restyle-psp-ffhq",
+        what="ReStyle on pSp, of faces, 18 rows for 1024 px, with its generator",
+        file="restyle_psp_ffhq_encode.pt",
+        page="https://github.com/yuval-alaluf/restyle-encoder",
+        code="MIT",
+        weights=UNSTATED,
+        data=FFHQ,
+        loads=_LOAD_ENCODER,
+    ),
+    Weights(
+        name="ir-se50",
+        what="IR-SE50 of InsightFace_Pytorch (model_ir_se50.pth), identity of faces",
+        file="recognition_arcface_ir_se50.pth",
+        page="https://github.com/TreB1eN/InsightFace_Pytorch",
+        code="MIT",
+        weights=UNSTATED,
+        data="MS-Celeb-1M, which its owner took back: research only, if at all",
+        loads="maskedit.models.networks.ir_se50:FaceIdentity.from_state_dict",
+        urls=("https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth",),
+        sha256="a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28",
+    ),
+    Weights(
+        name="alexnet-imagenet",
+        what="torchvision's AlexNet, the trunk of LPIPS",
+        file="alexnet-owt-7be5be79.pth",
+        page="https://docs.pytorch.org/vision/stable/models/alexnet.html",
+        code="torchvision: BSD 3-Clause",
+        weights=UNSTATED,
+        data=IMAGENET,
+        loads="maskedit.models.networks.lpips:LPIPS.from_state_dict",
+        urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
+        size=244_408_911,
+        sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+    ),
+    Weights(
+        name="lpips-alex",
+        what="LPIPS 0.1, linear layers for AlexNet",
+        file="alex.pth",
+        page=_LPIPS_PAGE,
+        code="BSD 2-Clause",
+        weights="BSD 2-Clause",
+        data=_LPIPS_DATA,
+        loads="maskedit.models.networks.lpips:LPIPS.from_state_dict",
+        urls=(_LPIPS + "alex.pth",),
+        size=6009,
+        sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+    ),
+    Weights(
+        name="lpips-vgg",
+        what="LPIPS 0.1, linear layers for VGG16",
+        file="vgg.pth",
+        page=_LPIPS_PAGE,
+        code="BSD 2-Clause",
+        weights="BSD 2-Clause",
+        data=_LPIPS_DATA,
+        loads="maskedit.models.networks.lpips:LPIPS.from_state_dict",
+        urls=(_LPIPS + "vgg.pth",),
+        sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+    ),
+    Weights(
+        name="fid-inception",
+        what="the Inception v3 of 2015 in whose features FID is taken, as pytorch-fid ports it",
+        file="pt_inception-2015-12-05-6726825d.pth",
+        page="https://github.com/mseitzer/pytorch-fid",
+        code="Apache 2.0",
+        weights=UNSTATED,
+        data=IMAGENET,
+        loads="maskedit.models.networks.inception:FIDInception.from_state_dict",
+        urls=(
+            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+            "pt_inception-2015-12-05-6726825d.pth",
+        ),
+        size=95_628_359,
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     ),
 )
 
@@ -220,7 +344,8 @@ def fetch(
 ) -> Path:
     """The path of a file of weights, downloaded if it is not here yet.
 
-    Looks into the package, the folder, and the mirror (MASKEDIT_MIRROR) before the network.
+    Looks into the package, your folder (MASKEDIT_WEIGHTS), the folder of downloads, and the mirror (MASKEDIT_MIRROR)
+    before the network.
 
     Args:
         name: a name in the table, or an entry of your own.
@@ -236,7 +361,10 @@ def fetch(
     if entry.bundled:
         return WEIGHTS / entry.file
     folder = cache_folder() if folder is None else folder
-    for place in (folder, _mirror()):
+    own = _folder("MASKEDIT_WEIGHTS")
+    if own is not None and (own / f"{entry.name}.safetensors").is_file():
+        return own / f"{entry.name}.safetensors"
+    for place in (own, folder, _folder("MASKEDIT_MIRROR")):
         if place is not None and (place / entry.file).is_file():
             verify(place / entry.file, sha256=entry.sha256, size=entry.size)
             return place / entry.file
@@ -259,21 +387,22 @@ def fetch(
     raise CheckpointError(f"no source has {entry.name}", actual=" ".join(refusals), hint=f"See {entry.page}.")
 
 
-def _mirror() -> Path | None:
-    given = os.environ.get("MASKEDIT_MIRROR")
+def _folder(variable: str) -> Path | None:
+    given = os.environ.get(variable)
     if not given:
         return None
     if not Path(given).is_dir():
-        raise InputError("MASKEDIT_MIRROR names no folder", actual=repr(given))
+        raise InputError(f"{variable} names no folder", actual=repr(given))
     return Path(given)
 
 
 def _may_download(entry: Weights, unverified: bool) -> None:
-    by_hand = f"Put {entry.file} into the folder that MASKEDIT_MIRROR names; it is described at {entry.page}."
+    by_hand = f"Put {entry.file} into the folder that MASKEDIT_WEIGHTS names; it is described at {entry.page}."
     if os.environ.get("MASKEDIT_OFFLINE", "") not in ("", "0"):
         raise CheckpointError(f"{entry.name} is not here, and MASKEDIT_OFFLINE forbids to download it", hint=by_hand)
     if not entry.urls:
-        raise CheckpointError(f"maskedit has no link to {entry.name}", hint=f"Load it with {entry.loads}.")
+        hint = by_hand if entry.loads.startswith("maskedit") else f"Load it with {entry.loads}."
+        raise CheckpointError(f"maskedit has no link to {entry.name}", hint=hint)
     if entry.sha256 is None and not unverified:
         raise CheckpointError(
             f"no SHA-256 of {entry.file} is known, so the download could not be verified",
@@ -284,7 +413,8 @@ def _may_download(entry: Weights, unverified: bool) -> None:
 def card(entry: Weights) -> str:
     """What the weights are and what they may be used for, for people to read."""
     size = f"{entry.size / 1e6:,.1f} MB" if entry.size else "size unknown"
-    place = "bundled" if entry.bundled else "to download" if entry.urls else "by its own library"
+    by_hand = "by hand" if entry.loads.startswith("maskedit") else "by its own library"
+    place = "bundled" if entry.bundled else "to download" if entry.urls else by_hand
     return "\n".join(
         (
             f"{entry.name}  ({size}, {place})",

@@ -105,7 +105,7 @@ def serving(**behaviour):
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch):
-    for name in ("MASKEDIT_OFFLINE", "MASKEDIT_MIRROR"):
+    for name in ("MASKEDIT_OFFLINE", "MASKEDIT_MIRROR", "MASKEDIT_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -310,6 +310,35 @@ def test_the_mirror_serves_offline_and_is_verified(tmp_path, monkeypatch):
     monkeypatch.setenv("MASKEDIT_MIRROR", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="MASKEDIT_MIRROR names no folder"):
         fetch(entry("http://127.0.0.1:9/w.bin"), folder=tmp_path)
+
+
+def test_ones_own_folder_is_looked_into_first(tmp_path, monkeypatch):
+    own, cache = tmp_path / "own", tmp_path / "cache"
+    own.mkdir()
+    cache.mkdir()
+    monkeypatch.setenv("MASKEDIT_OFFLINE", "1")
+    monkeypatch.setenv("MASKEDIT_WEIGHTS", str(own))
+    (cache / "w.bin").write_bytes(CONTENT)
+    tiny = entry("http://127.0.0.1:9/w.bin")
+    assert fetch(tiny, folder=cache) == cache / "w.bin"
+    (own / "w.bin").write_bytes(CONTENT)
+    assert fetch(tiny, folder=cache) == own / "w.bin"
+    (own / "w.bin").write_bytes(CONTENT[:-1])
+    with pytest.raises(CheckpointError, match="is not the expected file"):
+        fetch(tiny, folder=cache)
+    (own / "tiny.safetensors").write_bytes(b"converted")  # its hash is not the published file's
+    assert fetch(tiny, folder=cache) == own / "tiny.safetensors"
+    monkeypatch.setenv("MASKEDIT_WEIGHTS", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="MASKEDIT_WEIGHTS names no folder"):
+        fetch(tiny, folder=cache)
+
+
+def test_without_a_link_one_is_told_where_to_put_the_file(monkeypatch, tmp_path):
+    with pytest.raises(CheckpointError, match="Put e4e_ffhq_encode.pt into the folder that MASKEDIT_WEIGHTS names"):
+        fetch("e4e-ffhq", folder=tmp_path)
+    monkeypatch.setenv("MASKEDIT_WEIGHTS", str(tmp_path))
+    (tmp_path / "e4e_ffhq_encode.pt").write_bytes(b"")
+    assert fetch("e4e-ffhq") == tmp_path / "e4e_ffhq_encode.pt"
 
 
 def test_the_next_link_is_tried_when_one_is_dead_or_wrong(tmp_path):
