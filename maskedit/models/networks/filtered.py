@@ -1,0 +1,229 @@
+"""StyleGAN3's filtered rectifier: upsample, rectify, downsample, so that what the rectifier adds does not fold back.
+
+Inserted zeros are never multiplied: a doubling filter of 12 taps is two of 6 on the pixels as they are, which give the
+odd and the even rows (its phases), and so along the other axis. Phases are rectified as they are, and the filter that
+follows is one of 6 taps on each of them, added up. Pictures are worked on tile by tile, each so small that what is
+between stays in the processor's cache: nothing as large as the upsampled picture is ever there. The backward pass
+upsamples a tile again, so that only what came in is kept.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+TILE = 1 << 21
+"""Numbers in a tile, upsampled."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """What a layer does between its two filters, along both axes.
+
+    Args:
+        up: factor before the rectifier; each pixel is followed by ``up - 1`` zeros, then filtered.
+        down: factor after it, a divisor of ``up``; filtered, then every ``down``-th pixel.
+        before: zeros before the first pixel once the others are inserted; negative cuts.
+        size: pixels that come out.
+        slope: of the rectifier below zero, positive.
+        gain: of the rectifier.
+        clamp: bound on the rectified values; None for none.
+    """
+
+    up: int
+    down: int
+    before: int
+    size: int
+    slope: float
+    gain: float
+    clamp: float | None
+
+    @property
+    def step(self) -> int:
+        """How many phases of the first filter lie between each other in one phase of the second."""
+        return self.up // self.down
+
+    def places(self) -> list[tuple[int, int]]:
+        """For each phase of the first filter: the phase of the second that it is part of, and where its row 0 is."""
+        starts = (self.before + 1 - self.up + phase for phase in range(self.up))
+        return [(start % self.down, start // self.down) for start in starts]
+
+
+def filtered_leaky_relu(
+    x: Float[Tensor, "b c h w"],
+    up_filter: Float[Tensor, " taps"],
+    down_filter: Float[Tensor, "*taps"],
+    how: Resampling,
+) -> Float[Tensor, "b c size size"]:
+    """``down(clamp(gain * leaky_relu(up(x))))`` of Karras et al. 2021, section 3.2; differentiable once.
+
+    Args:
+        x: features; channels last is fastest.
+        up_filter: a multiple of ``up`` taps that sum to 1, used along both axes times ``up``.
+        down_filter: a multiple of ``down`` taps that sum to 1, used along both axes, or ``[m, m]`` taps of both.
+        how: factors, padding, rectifier.
+    """
+    up_taps = up_filter.view(-1, how.up).mT.flip(0) * how.up
+    if down_filter.ndim == 1:
+        down_taps = down_filter.view(-1, how.down).mT * how.gain**0.5
+    else:
+        count = len(down_filter) // how.down
+        down_taps = down_filter.view(count, how.down, count, how.down).permute(1, 3, 0, 2) * how.gain
+    return _FilteredLeakyRelu.apply(x, up_taps.to(x.dtype), down_taps.to(x.dtype), how)
+
+
+class _FilteredLeakyRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, up_taps: Tensor, down_taps: Tensor, how: Resampling) -> Tensor:
+        ctx.save_for_backward(x, up_taps, down_taps)
+        ctx.how = how
+        out = _empty(x, len(x), how.size, how.size)
+        phases = range(how.down)
+        places = list(enumerate(how.places()))
+        for image, *tile in _tiles(out, how.down):
+            wanted = [range(part.start, part.stop + down_taps.shape[-1] - 1) for part in tile]
+            sources = [_sources(part, how) for part in wanted]
+            x_tile = _cut(x[image], sources, up_taps.shape[1] - 1)
+            bounded = _may_reach_clamp(x_tile, up_taps, how)
+            rectified = [[_empty(x_tile, len(x_tile), *map(len, wanted)) for _ in phases] for _ in phases]
+            for i, (row_phase, first_row) in places:
+                rows, to_rows = _shares(wanted[0], sources[0], first_row, how.step)
+                filtered = _along_rows(x_tile, up_taps[i])[:, :, rows]
+                for j, (column_phase, first_column) in places:
+                    columns, to_columns = _shares(wanted[1], sources[1], first_column, how.step)
+                    plane = _along_columns(filtered, up_taps[j])[:, :, :, columns]
+                    to = rectified[row_phase][column_phase][:, :, to_rows, to_columns]
+                    torch.ops.aten.leaky_relu.out(plane, how.slope, out=to)
+                    if bounded:
+                        to.clamp_(-bounded, bounded)
+            out[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = _down(rectified, down_taps)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, of_out: Tensor) -> tuple[Tensor | None, ...]:
+        x, up_taps, down_taps = ctx.saved_tensors
+        how: Resampling = ctx.how
+        of_x = torch.empty_like(x)
+        places, reach = list(enumerate(how.places())), up_taps.shape[1] - 1
+        starts = [start for _, (_, start) in places]
+        for image, *tile in _tiles(x, how.up):
+            sources = [range(part.start - reach, part.stop) for part in tile]
+            # What these pixels had part in, and what that had part in.
+            wanted = [range(how.step * s.start + min(starts), how.step * (s.stop - 1) + max(starts) + 1) for s in sources]
+            x_tile = _cut(x[image], sources, reach)
+            bounded = _may_reach_clamp(x_tile, up_taps, how)
+            given = _cut(of_out[image], [range(w.start - down_taps.shape[-1] + 1, w.stop) for w in wanted], 0)
+            of_rectified = _down_adjoint(given, down_taps)
+            total = None
+            for i, (row_phase, first_row) in places:
+                to_rows = slice(how.step * sources[0].start + first_row - wanted[0].start, None, how.step)
+                filtered = _along_rows(x_tile, up_taps[i])
+                part = None
+                for j, (column_phase, first_column) in places:
+                    to_columns = slice(how.step * sources[1].start + first_column - wanted[1].start, None, how.step)
+                    plane = _along_columns(filtered, up_taps[j])
+                    height, width = plane.shape[2:]
+                    of_plane = of_rectified[row_phase][column_phase][:, :, to_rows, to_columns][:, :, :height, :width]
+                    if bounded:
+                        rectified = F.leaky_relu(plane, how.slope)
+                        of_plane = of_plane * (rectified.abs() <= bounded)
+                    of_plane = torch.ops.aten.leaky_relu_backward(of_plane, plane, how.slope, False)
+                    part = _sum(part, _along_columns(of_plane, up_taps[j].flip(0)))
+                total = _sum(total, _along_rows(part, up_taps[i].flip(0)))
+            of_x[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = total
+        return of_x, None, None, None
+
+
+def _tiles(x: Float[Tensor, "b c h w"], factor: int) -> Iterator[tuple[slice, range, range]]:
+    """Images, rows and columns of ``x`` that are at most TILE numbers when ``factor`` times as high and wide; all at
+    once on devices that have no such caches."""
+    b, c, height, width = x.shape
+    if x.device.type != "cpu":
+        yield slice(0, b), range(height), range(width)
+        return
+    area = max(1, TILE // (c * factor * factor))
+    down = math.ceil(height / min(height, math.isqrt(area)))
+    high = math.ceil(height / down)
+    wide = math.ceil(width / math.ceil(width / max(1, area // high)))
+    for image in range(b):
+        for top in range(0, height, high):
+            for left in range(0, width, wide):
+                yield slice(image, image + 1), range(top, min(top + high, height)), range(left, min(left + wide, width))
+
+
+def _sources(wanted: range, how: Resampling) -> range:
+    """The rows of ``x`` at which the filters begin whose results fill these rows of the rectified phases."""
+    starts = [start for _, start in how.places()]
+    first, last = wanted.start - max(starts), wanted.stop - 1 - min(starts)
+    return range(-(-first // how.step), last // how.step + 1)
+
+
+def _shares(wanted: range, sources: range, start: int, step: int) -> tuple[slice, slice]:
+    """Which of a phase's rows are among those wanted, and where they go; its row 0 goes to ``start``."""
+    first = wanted.start + (start - wanted.start) % step
+    row = (first - start) // step - sources.start
+    return slice(row, row + len(range(first, wanted.stop, step))), slice(first - wanted.start, None, step)
+
+
+def _may_reach_clamp(x: Tensor, up_taps: Tensor, how: Resampling) -> float:
+    """The bound on values before the gain, or 0 where none can come near it, which spares passes over all of them."""
+    if how.clamp is None:
+        return 0.0
+    bound = how.clamp / how.gain
+    if x.device.type != "cpu":
+        return bound  # to ask would be to wait for it
+    largest = max(abs(float(value)) for value in x.aminmax()) * float(up_taps.abs().sum(1).max()) ** 2
+    return 0.0 if largest < bound else bound
+
+
+def _down(phases: list[list[Tensor]], taps: Tensor) -> Tensor:
+    """Filters phases and adds them up."""
+    total = None
+    for a, row in enumerate(phases):
+        part = None
+        for b, phase in enumerate(row):
+            part = _sum(part, _conv(phase, taps[a, b]) if taps.ndim == 4 else _along_columns(phase, taps[b]))
+        total = _sum(total, part if taps.ndim == 4 else _along_rows(part, taps[a]))
+    return total
+
+
+def _down_adjoint(x: Tensor, taps: Tensor) -> list[list[Tensor]]:
+    """The gradients of the phases from that of :func:`_down`'s result."""
+    if taps.ndim == 4:
+        return [[_conv(x, both.flip(0, 1)) for both in row] for row in taps]
+    return [[_along_columns(part, b.flip(0)) for b in taps] for part in [_along_rows(x, a.flip(0)) for a in taps]]
+
+
+def _along_rows(x: Tensor, taps: Tensor) -> Tensor:
+    return _conv(x, taps[:, None])
+
+
+def _along_columns(x: Tensor, taps: Tensor) -> Tensor:
+    return _conv(x, taps[None])
+
+
+def _conv(x: Float[Tensor, "b c h w"], taps: Float[Tensor, "kh kw"]) -> Float[Tensor, "b c h2 w2"]:
+    """The same filter on every channel, without padding."""
+    return F.conv2d(x, taps.expand(x.shape[1], 1, *taps.shape), groups=x.shape[1])
+
+
+def _sum(total: Tensor | None, part: Tensor) -> Tensor:
+    return part if total is None else total.add_(part)
+
+
+def _cut(x: Float[Tensor, "b c h w"], ranges: list[range], more: int) -> Float[Tensor, "b c h2 w2"]:
+    """These rows and columns and ``more`` after them, zeros where there are none."""
+    rows, columns = ranges
+    _, _, height, width = x.shape
+    sides = (-columns.start, columns.stop + more - width, -rows.start, rows.stop + more - height)
+    return F.pad(x, sides).contiguous(memory_format=torch.channels_last)
+
+
+def _empty(like: Tensor, b: int, height: int, width: int) -> Tensor:
+    return like.new_empty(b, height, width, like.shape[1]).permute(0, 3, 1, 2)
