@@ -48,10 +48,13 @@ class Resampling:
         """How many phases of the first filter lie between each other in one phase of the second."""
         return self.up // self.down
 
-    def places(self) -> list[tuple[int, int]]:
-        """For each phase of the first filter: the phase of the second that it is part of, and where its row 0 is."""
-        starts = (self.before + 1 - self.up + phase for phase in range(self.up))
-        return [(start % self.down, start // self.down) for start in starts]
+    def phases(self) -> list[list[tuple[int, int]]]:
+        """For each phase of the second filter the phases of the first that lie in it, and where the row 0 of each is."""
+        found: list[list[tuple[int, int]]] = [[] for _ in range(self.down)]
+        for i in range(self.up):
+            start = self.before + 1 - self.up + i
+            found[start % self.down].append((i, start // self.down))
+        return found
 
 
 def filtered_leaky_relu(
@@ -83,25 +86,33 @@ class _FilteredLeakyRelu(torch.autograd.Function):
         ctx.save_for_backward(x, up_taps, down_taps)
         ctx.how = how
         out = _empty(x, len(x), how.size, how.size)
-        phases = range(how.down)
-        places = list(enumerate(how.places()))
+        reach, phases = down_taps.shape[-1] - 1, how.phases()
         for image, *tile in _tiles(out, how.down):
-            wanted = [range(part.start, part.stop + down_taps.shape[-1] - 1) for part in tile]
+            wanted = [range(part.start, part.stop + reach) for part in tile]
             sources = [_sources(part, how) for part in wanted]
             x_tile = _cut(x[image], sources, up_taps.shape[1] - 1)
-            bounded = _may_reach_clamp(x_tile, up_taps, how)
-            rectified = [[_empty(x_tile, len(x_tile), *map(len, wanted)) for _ in phases] for _ in phases]
-            for i, (row_phase, first_row) in places:
-                rows, to_rows = _shares(wanted[0], sources[0], first_row, how.step)
-                filtered = _along_rows(x_tile, up_taps[i])[:, :, rows]
-                for j, (column_phase, first_column) in places:
-                    columns, to_columns = _shares(wanted[1], sources[1], first_column, how.step)
-                    plane = _along_columns(filtered, up_taps[j])[:, :, :, columns]
-                    to = rectified[row_phase][column_phase][:, :, to_rows, to_columns]
-                    torch.ops.aten.leaky_relu.out(plane, how.slope, out=to)
-                    if bounded:
-                        to.clamp_(-bounded, bounded)
-            out[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = _down(rectified, down_taps)
+            bound = _bound(x_tile, up_taps, how)
+            rectified = _empty(x_tile, len(x_tile), *map(len, wanted))
+            total = None
+            for a, row_phases in enumerate(phases):
+                filtered = []
+                for i, start in row_phases:
+                    rows, to_rows = _shares(wanted[0], sources[0], start, how.step)
+                    filtered.append((_along_rows(x_tile, up_taps[i])[:, :, rows], to_rows))
+                part = None
+                for b, column_phases in enumerate(phases):
+                    for j, start in column_phases:
+                        columns, to_columns = _shares(wanted[1], sources[1], start, how.step)
+                        for lines, to_rows in filtered:
+                            plane = _along_columns(lines, up_taps[j])[:, :, :, columns]
+                            _rectify(plane, how.slope, bound, out=rectified[:, :, to_rows, to_columns])
+                    if down_taps.ndim == 4:
+                        total = _sum(total, _conv(rectified, down_taps[a, b]))
+                    else:
+                        part = _sum(part, _along_columns(rectified, down_taps[b]))
+                if part is not None:
+                    total = _sum(total, _along_rows(part, down_taps[a]))
+            out[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = total
         return out
 
     @staticmethod
@@ -110,32 +121,37 @@ class _FilteredLeakyRelu(torch.autograd.Function):
         x, up_taps, down_taps = ctx.saved_tensors
         how: Resampling = ctx.how
         of_x = torch.empty_like(x)
-        places, reach = list(enumerate(how.places())), up_taps.shape[1] - 1
-        starts = [start for _, (_, start) in places]
+        reach, phases = up_taps.shape[1] - 1, how.phases()
+        starts = [start for phase in phases for _, start in phase]
+        up_flipped, down_flipped = up_taps.flip(-1), down_taps.flip(-1)
+        if down_taps.ndim == 4:
+            down_flipped = down_flipped.flip(-2)
         for image, *tile in _tiles(x, how.up):
             sources = [range(part.start - reach, part.stop) for part in tile]
-            # What these pixels had part in, and what that had part in.
+            # The rectified rows that these pixels had part in, of a phase.
             wanted = [range(how.step * s.start + min(starts), how.step * (s.stop - 1) + max(starts) + 1) for s in sources]
             x_tile = _cut(x[image], sources, reach)
-            bounded = _may_reach_clamp(x_tile, up_taps, how)
+            bound = _bound(x_tile, up_taps, how)
             given = _cut(of_out[image], [range(w.start - down_taps.shape[-1] + 1, w.stop) for w in wanted], 0)
-            of_rectified = _down_adjoint(given, down_taps)
+            parts: list[Tensor | None] = [None] * how.up
+            for a, row_phases in enumerate(phases):
+                filtered = [_along_rows(x_tile, up_taps[i]) for i, _ in row_phases]
+                of_part = None if down_taps.ndim == 4 else _along_rows(given, down_flipped[a])
+                for b, column_phases in enumerate(phases):
+                    if of_part is None:
+                        of_rectified = _conv(given, down_flipped[a, b])
+                    else:
+                        of_rectified = _along_columns(of_part, down_flipped[b])
+                    for j, start in column_phases:
+                        columns = _all(wanted[1], sources[1], start, how.step)
+                        for (i, start), lines in zip(row_phases, filtered, strict=True):
+                            rows = _all(wanted[0], sources[0], start, how.step)
+                            plane = _along_columns(lines, up_taps[j])
+                            of_plane = _rectify_backward(of_rectified[:, :, rows, columns], plane, how.slope, bound)
+                            parts[i] = _sum(parts[i], _along_columns(of_plane, up_flipped[j]))
             total = None
-            for i, (row_phase, first_row) in places:
-                to_rows = slice(how.step * sources[0].start + first_row - wanted[0].start, None, how.step)
-                filtered = _along_rows(x_tile, up_taps[i])
-                part = None
-                for j, (column_phase, first_column) in places:
-                    to_columns = slice(how.step * sources[1].start + first_column - wanted[1].start, None, how.step)
-                    plane = _along_columns(filtered, up_taps[j])
-                    height, width = plane.shape[2:]
-                    of_plane = of_rectified[row_phase][column_phase][:, :, to_rows, to_columns][:, :, :height, :width]
-                    if bounded:
-                        rectified = F.leaky_relu(plane, how.slope)
-                        of_plane = of_plane * (rectified.abs() <= bounded)
-                    of_plane = torch.ops.aten.leaky_relu_backward(of_plane, plane, how.slope, False)
-                    part = _sum(part, _along_columns(of_plane, up_taps[j].flip(0)))
-                total = _sum(total, _along_rows(part, up_taps[i].flip(0)))
+            for part, taps in zip(parts, up_flipped, strict=True):
+                total = _sum(total, _along_rows(part, taps))
             of_x[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = total
         return of_x, None, None, None
 
@@ -158,8 +174,8 @@ def _tiles(x: Float[Tensor, "b c h w"], factor: int) -> Iterator[tuple[slice, ra
 
 
 def _sources(wanted: range, how: Resampling) -> range:
-    """The rows of ``x`` at which the filters begin whose results fill these rows of the rectified phases."""
-    starts = [start for _, start in how.places()]
+    """The rows of ``x`` at which the filters begin whose results fill these rows of every phase."""
+    starts = [start for phase in how.phases() for _, start in phase]
     first, last = wanted.start - max(starts), wanted.stop - 1 - min(starts)
     return range(-(-first // how.step), last // how.step + 1)
 
@@ -171,33 +187,32 @@ def _shares(wanted: range, sources: range, start: int, step: int) -> tuple[slice
     return slice(row, row + len(range(first, wanted.stop, step))), slice(first - wanted.start, None, step)
 
 
-def _may_reach_clamp(x: Tensor, up_taps: Tensor, how: Resampling) -> float:
-    """The bound on values before the gain, or 0 where none can come near it, which spares passes over all of them."""
+def _all(wanted: range, sources: range, start: int, step: int) -> slice:
+    """Where the results for all sources are among the rows wanted; that of row 0 is at ``start``."""
+    first = step * sources.start + start - wanted.start
+    return slice(first, first + step * (len(sources) - 1) + 1, step)
+
+
+def _bound(x: Tensor, up_taps: Tensor, how: Resampling) -> float | None:
+    """The clamp before the gain; None where no value can reach it, which spares passes over all of them."""
     if how.clamp is None:
-        return 0.0
+        return None
     bound = how.clamp / how.gain
     if x.device.type != "cpu":
         return bound  # to ask would be to wait for it
-    largest = max(abs(float(value)) for value in x.aminmax()) * float(up_taps.abs().sum(1).max()) ** 2
-    return 0.0 if largest < bound else bound
+    largest = max(abs(float(value)) for value in x.permute(0, 2, 3, 1).aminmax())
+    return None if largest * float(up_taps.abs().sum(1).max()) ** 2 < bound else bound
 
 
-def _down(phases: list[list[Tensor]], taps: Tensor) -> Tensor:
-    """Filters phases and adds them up."""
-    total = None
-    for a, row in enumerate(phases):
-        part = None
-        for b, phase in enumerate(row):
-            part = _sum(part, _conv(phase, taps[a, b]) if taps.ndim == 4 else _along_columns(phase, taps[b]))
-        total = _sum(total, part if taps.ndim == 4 else _along_rows(part, taps[a]))
-    return total
+def _rectify(x: Tensor, slope: float, bound: float | None, out: Tensor) -> None:
+    torch.ops.aten.leaky_relu.out(x, slope, out=out)
+    if bound is not None:
+        out.clamp_(-bound, bound)
 
 
-def _down_adjoint(x: Tensor, taps: Tensor) -> list[list[Tensor]]:
-    """The gradients of the phases from that of :func:`_down`'s result."""
-    if taps.ndim == 4:
-        return [[_conv(x, both.flip(0, 1)) for both in row] for row in taps]
-    return [[_along_columns(part, b.flip(0)) for b in taps] for part in [_along_rows(x, a.flip(0)) for a in taps]]
+def _rectify_backward(given: Tensor, x: Tensor, slope: float, bound: float | None) -> Tensor:
+    of_x = torch.ops.aten.leaky_relu_backward(given, x, slope, False)
+    return of_x if bound is None else of_x.mul_(F.leaky_relu(x, slope).abs() <= bound)
 
 
 def _along_rows(x: Tensor, taps: Tensor) -> Tensor:
