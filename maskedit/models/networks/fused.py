@@ -35,11 +35,11 @@ def styled_conv(
     bias: Float[Tensor, " outputs"],
     *,
     at_points: Float[Tensor, "36 inputs outputs"] | None = None,
-    to_rgb: Float[Tensor, "b 3 outputs"] | None = None,
+    to_rgb: Float[Tensor, "b colours outputs"] | None = None,
     up: bool,
     slope: float,
     clamp: float | None,
-) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b 3 h2 w2"] | None]:
+) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b colours h2 w2"] | None]:
     """``clamp(leaky_relu(conv(x * style) * demodulation + noise + bias))``, and its colours; differentiable once.
 
     Args:
@@ -87,7 +87,7 @@ class _StyledConv(torch.autograd.Function):
             device=x.device,
             memory_format=torch.channels_last,
         )
-        rgb = None if to_rgb is None else y.new_empty(len(y), *y.shape[2:], 3).permute(0, 3, 1, 2)
+        rgb = None if to_rgb is None else y.new_empty(len(y), *y.shape[2:], to_rgb.shape[1]).permute(0, 3, 1, 2)
         factor, offset = per_channel(demodulation, y), per_channel(bias[None], y)
         kernel = (scaled(weight, demodulation, style) if folded else weight).to(x.dtype)
         added = bias.to(x.dtype) if folded else None
@@ -169,7 +169,7 @@ class _StyledConv(torch.autograd.Function):
         return of_x, of_style, of_demodulation, of_noise, of_to_rgb, *[None] * 6
 
 
-def colours(x: Float[Tensor, "b c h w"], to_rgb: Float[Tensor, "b 3 c"]) -> Float[Tensor, "b 3 h w"]:
+def colours(x: Float[Tensor, "b c h w"], to_rgb: Float[Tensor, "b colours c"]) -> Float[Tensor, "b colours h w"]:
     """A 1x1 convolution with weights for each image; channels last, like the features."""
     return (x.permute(0, 2, 3, 1) @ to_rgb.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
 
