@@ -2,7 +2,7 @@
 
 from maskedit.models.adapters import AttributeClassifier, SegmentationParser
 from maskedit.models.files.checkpoints import load_state
-from maskedit.models.files.stylegan2_files import generator_from_state, load_generator, save_generator
+from maskedit.models.files.generators import generator_from_state, load_generator, save_generator
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.models.preprocess import Preprocess
 from maskedit.models.weights.bundled import load, load_landmarks

@@ -1,15 +1,15 @@
-"""Any StyleGAN2 checkpoint in a form that can hold no code."""
+"""Any StyleGAN2 or StyleGAN3 checkpoint in a form that can hold no code."""
 
 from pathlib import Path
 
 from maskedit.errors import InputError
 from maskedit.files import sha256
 from maskedit.models.files.checkpoints import read
-from maskedit.models.files.stylegan2_files import find_generator, load_generator, save_generator
+from maskedit.models.files.generators import find_generator, load_generator, save_generator
 
 
 def convert(source: Path, target: Path, *, seed: int = 0) -> dict[str, str]:
-    """Writes the StyleGAN2 in one file as safetensors, with its mean latent and constant noise maps.
+    """Writes the generator in one file as safetensors, with its mean latent and constant noise maps.
 
     Args:
         source: a checkpoint that :func:`load_generator` reads.
@@ -39,7 +39,7 @@ def convert(source: Path, target: Path, *, seed: int = 0) -> dict[str, str]:
         "source_format": found.file.format,
         "source_network": found.source,
         "source_sha256": sha256(source),
-        "mean_latent": "of the source" if "latent_average" in found.state else f"of 50,000 mapped codes, seed {seed}",
+        "mean_latent": "of the source" if {"latent_average", "mapping.w_avg"} & found.state.keys() else f"of 50,000 mapped codes, seed {seed}",
     }
     save_generator(generator, target, metadata)
     return metadata

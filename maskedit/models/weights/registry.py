@@ -70,7 +70,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.models.files.stylegan2_files:load_generator",
+        loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "ffhq.pkl",),
         size=381_624_121,
         sha256="a205a346e86a9ddaae702e118097d014b7b8bd719491396a162cca438f2f524c",
@@ -83,7 +83,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.models.files.stylegan2_files:load_generator",
+        loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res512-mirror-stylegan2-noaug.pkl",),
     ),
     Weights(
@@ -94,7 +94,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.models.files.stylegan2_files:load_generator",
+        loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl",),
     ),
     Weights(

@@ -25,7 +25,8 @@ from maskedit.models import generator_from_state, load_generator, load_state, sa
 from maskedit.models.files import stylegan2_files
 from maskedit.models.files.checkpoints import read, write
 from maskedit.models.files.inspect import inspect
-from maskedit.models.files.stylegan2_files import find_generator
+from maskedit.models.files.generators import find_generator
+from maskedit.models.networks.resampling import DEFAULT_TAPS
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from tests.models.files.checkpoint_files import (
     WRITERS,
@@ -484,7 +485,7 @@ def test_inspect_loads_no_weights(tmp_path: Path, generator: StyleGAN2, monkeypa
     for kind in ("rosinality without zip", "nvidia", "ours"):
         WRITERS[kind](tmp_path / "g", generator)
         with monkeypatch.context() as patch:
-            patch.setattr(stylegan2_files, "_check_filter", lambda *_: None)  # 4 x 4 numbers
+            patch.setattr(stylegan2_files, "_taps", lambda *_: DEFAULT_TAPS)  # 4 x 4 numbers
             patch.setattr("maskedit.models.files.pickles.StoredTensor.load", fail)
             patch.setattr("maskedit.models.files.checkpoints._SafeTensor.load", fail)
             assert inspect(tmp_path / "g")["resolution"] == "16 px"
@@ -508,5 +509,5 @@ def test_writing_twice_replaces_the_file_whole(tmp_path: Path, generator: StyleG
     write_rosinality(tmp_path / "in.pt", generator)
     for _ in range(2):
         command(convert_command, tmp_path / "in.pt", tmp_path / "out.safetensors")
-    assert find_generator(read(tmp_path / "out.safetensors")).config()["resolution"] == 16
+    assert find_generator(read(tmp_path / "out.safetensors")).outline().resolution == 16
     assert len(list(tmp_path.iterdir())) == 2

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from maskedit.errors import InputError
-from maskedit.models.files.stylegan2_files import generator_from_state
+from maskedit.models.files.generators import generator_from_state
 from maskedit.models.networks import fused
 from maskedit.models.networks.resampling import blur, upsample
 from maskedit.models.networks.stylegan2 import StyleGAN2, config_f_channels
