@@ -74,7 +74,8 @@ def from_state(file: File, state: State, entry: str, arguments: Mapping[str, obj
     if isinstance(average, StoredTensor) and "latent_average" not in found:
         # Encoders repeat it for each layer.
         found["latent_average"] = replace(average, shape=average.shape[-1:], stride=average.stride[-1:])
-    said = {"taps": taps, **_said(file), **arguments}
+    given = {name: None if value is None else float(value) for name, value in arguments.items()}  # type: ignore[arg-type]
+    said = {"taps": taps, **_said(file), **given}
     return f"{source} ({entry})" if entry else source, found, lambda: _network(file, found, said)
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def lowpass(taps: int, *, cutoff: float, width: float, rate: float) -> Float[Tensor, " taps"]:
+def lowpass(taps: int, *, cutoff: float, width: float, rate: int) -> Float[Tensor, " taps"]:
     """A filter along one axis that sums to 1.
 
     Args:
@@ -20,7 +20,7 @@ def lowpass(taps: int, *, cutoff: float, width: float, rate: float) -> Float[Ten
     return _scaled(_window(taps, width, rate) * torch.special.sinc(2 * cutoff / rate * at))
 
 
-def radial_lowpass(taps: int, *, cutoff: float, width: float, rate: float) -> Float[Tensor, "taps taps"]:
+def radial_lowpass(taps: int, *, cutoff: float, width: float, rate: int) -> Float[Tensor, "taps taps"]:
     """The filter of both axes that passes a disc of frequencies; arguments as in :func:`lowpass`."""
     at, window = _centred(taps) / rate, _window(taps, width, rate)
     distance = torch.hypot(at[:, None], at)
@@ -33,7 +33,7 @@ def _centred(taps: int) -> Tensor:
     return torch.arange(taps, dtype=torch.float64, device="cpu") - (taps - 1) / 2
 
 
-def _window(taps: int, width: float, rate: float) -> Tensor:
+def _window(taps: int, width: float, rate: int) -> Tensor:
     """Kaiser's, of the shape that his formula gives for the attenuation within reach."""
     attenuation = 2.285 * (taps - 1) * math.pi * width / (rate / 2) + 7.95
     if attenuation > 50:

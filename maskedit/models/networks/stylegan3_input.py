@@ -43,7 +43,7 @@ class FourierInput(nn.Module):
     freqs: Tensor
     phases: Tensor
 
-    def __init__(self, *, latent_dim: int, channels: int, size: int, rate: float, cutoff: float) -> None:
+    def __init__(self, *, latent_dim: int, channels: int, size: int, rate: int, cutoff: float) -> None:
         super().__init__()
         self.size, self.rate, self.cutoff = size, rate, cutoff
         self.weight = normal(channels, channels)

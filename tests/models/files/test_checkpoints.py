@@ -257,10 +257,9 @@ def test_state_dicts_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ("attributes", "said"),
     [
-        ({"architecture": "resnet"}, "architecture.*'skip'.*'resnet'"),
-        ({"c_dim": 10}, "c_dim"),
+        ({"architecture": "dense"}, "architecture.*'skip'.*'dense'"),
         ({"activation": "relu"}, "activation"),
-        ({"img_channels": 1}, "img_channels"),
+        ({"img_channels": 4}, "img_channels"),
         ({"weight_gain": 0.5}, "learning-rate multiplier"),
         ({"conv_clamp": -1.0}, "clamped"),
     ],
@@ -276,10 +275,6 @@ def test_other_kinds_of_stylegan2_ada_are_refused(
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (
-            {"synthesis.input.weight": torch.ones(2, 2), "synthesis.L0_36_512.weight": torch.ones(2)},
-            "StyleGAN3.*adapter",
-        ),
         ({"b4.conv.weight": torch.ones(2, 2)}, "holds a Discriminator"),
         ({"a.b.c.d.e.f.g.h.i.j.weight": torch.ones(2, 2)}, "nested without end"),
     ],
@@ -291,14 +286,9 @@ def test_other_pickled_networks_are_refused(tmp_path: Path, state: dict[str, Ten
         load_generator(tmp_path / "g.pkl")
 
 
-def test_conditional_networks_are_refused(generator: StyleGAN2) -> None:
-    with pytest.raises(CheckpointError, match="by class label"):
-        generator_from_state(changed(ada_state(generator), **{"mapping.embed.weight": torch.ones(5, 3)}))
-
-
 def test_files_without_a_generator_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(2)}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match="holds no StyleGAN2 generator.*1 state dicts of other networks"):
+    with pytest.raises(CheckpointError, match="holds no StyleGAN generator.*1 state dicts of other networks"):
         load_generator(tmp_path / "x.pt")
     torch.save([1, 2], tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match="no state dict"):
@@ -495,7 +485,7 @@ def test_inspect_describes_other_files_too(tmp_path: Path) -> None:
     torch.save({"model": {"a": torch.ones(3), "b": torch.ones(2, 2).half()}, "step": 3}, tmp_path / "x.pt")
     facts = inspect(tmp_path / "x.pt")
     assert facts["entry 'model'"] == "7 numbers in 2 tensors, float16 and float32"
-    assert facts["generator"] == "x.pt holds no StyleGAN2 generator"
+    assert facts["generator"] == "x.pt holds no StyleGAN generator"
 
 
 def test_inspect_names_what_else_is_there(tmp_path: Path, generator: StyleGAN2) -> None:
