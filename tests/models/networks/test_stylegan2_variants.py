@@ -85,7 +85,7 @@ def test_a_variant_equals_the_reference(fixtures: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet", "orig", "gray", "filter6"])
 def test_a_batch_equals_its_singles_and_training_equals_use(fixtures: Path, name: str) -> None:
-    generator = loaded(variant(fixtures, name)[0]).double()
+    generator = loaded(variant(fixtures, name)[0]).double().freeze()
     latent = torch.randn(3, *generator.latent_shape, dtype=torch.float64).requires_grad_()
     together = generator.synthesize(latent)
     for i in range(3):
