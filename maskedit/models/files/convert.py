@@ -39,7 +39,9 @@ def convert(source: Path, target: Path, *, seed: int = 0) -> dict[str, str]:
         "source_format": found.file.format,
         "source_network": found.source,
         "source_sha256": sha256(source),
-        "mean_latent": "of the source" if {"latent_average", "mapping.w_avg"} & found.state.keys() else f"of 50,000 mapped codes, seed {seed}",
+        "mean_latent": "of the source"
+        if {"latent_average", "mapping.w_avg"} & found.state.keys()
+        else f"of 50,000 mapped codes, seed {seed}",
     }
     save_generator(generator, target, metadata)
     return metadata

@@ -152,7 +152,7 @@ def save_generator(
         FileError: if the file cannot be written.
     """
     family = stylegan2_files if isinstance(generator, StyleGAN2) else stylegan3_files
-    sizes = {"format": family.FORMAT, **family.sizes(generator)}  # type: ignore[arg-type]  # its own kind
+    sizes = {"format": family.FORMAT, **family.sizes(generator)}
     tensors = {key: tensor.detach().cpu().float() for key, tensor in generator.state_dict().items()}
     sizes["digest"] = _digest(tensors)
     write(Path(path), tensors, {**(metadata or {}), **sizes})
@@ -192,7 +192,7 @@ def find_generator(file: File, arguments: Mapping[str, object] | None = None) ->
         expected="the keys of rosinality's, NVIDIA's or maskedit's StyleGAN2, or of a StyleGAN3",
         actual=f"a {file.format} with "
         + (f"{len(states)} state dicts of other networks" if states else "no state dict"),
-        hint="Other generators take part through maskedit.protocols.Generator; see docs/plugging.md.",
+        hint="Other generators take part through maskedit.protocols.Generator; see docs/own/model.md.",
     )
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from maskedit.errors import CheckpointError
 from maskedit.models.files.checkpoints import File, State, read, states_in
+from maskedit.models.files.generators import find_generator
 from maskedit.models.files.pickles import Persistent
 from maskedit.models.networks.resampling import DEFAULT_TAPS
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.models.networks.stylegan3 import Geometry, StyleGAN3
-from maskedit.models.files.generators import find_generator
 
 
 def inspect(path: Path) -> dict[str, str]:
@@ -33,7 +33,7 @@ def inspect(path: Path) -> dict[str, str]:
         "network": found.source,
         "resolution": f"{network.resolution} px" + (", grey" if network.colours == 1 else ""),
         "latents": f"{network.latent_shape[0]} layers of {network.latent_dim}",
-        "mapping": f"{len(network.mapping.layers)} layers, from {_codes(network)}",
+        "mapping": f"{network.mapping.depth} layers, from {_codes(network)}",
     }
     mean = "in the file"
     if isinstance(network, StyleGAN2):
@@ -46,7 +46,9 @@ def inspect(path: Path) -> dict[str, str]:
     else:
         geometry = network.geometry
         facts["channels"] = f"{' '.join(map(str, network.channels))} in {geometry.layers} layers"
-        facts["layers"] = f"{network.kernel}x{network.kernel} pixels, {'radial' if network.radial else 'separable'} filters"
+        facts["layers"] = (
+            f"{network.kernel}x{network.kernel} pixels, {'radial' if network.radial else 'separable'} filters"
+        )
     facts |= {"weights": _weights(found.state), "mean latent": mean}
     if isinstance(network, StyleGAN2):
         facts["noise maps"] = (
@@ -68,7 +70,17 @@ def _codes(network: StyleGAN2 | StyleGAN3) -> str:
 
 def _metadata(file: File) -> dict[str, str]:
     """What a safetensors file says of itself, but for the sizes, which are seen from the weights."""
-    sizes = {"format", "resolution", "latent_dim", "z_dim", "mapping_layers", "mapping_rate", "channels", "clamp", "taps"}
+    sizes = {
+        "format",
+        "resolution",
+        "latent_dim",
+        "z_dim",
+        "mapping_layers",
+        "mapping_rate",
+        "channels",
+        "clamp",
+        "taps",
+    }
     sizes |= {"digest", "scale", *(field.name for field in fields(Geometry))}
     return {name.replace("_", " "): file.metadata[name] for name in sorted(file.metadata) if name not in sizes}
 

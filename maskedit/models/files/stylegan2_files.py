@@ -61,11 +61,10 @@ def from_state(file: File, state: State, entry: str, arguments: Mapping[str, obj
     # The generator alone, where a file holds it beside the encoder that was trained for it.
     own = {key.removeprefix("decoder."): stored for key, stored in state.items() if key.startswith("decoder.")}
     state = own or state
-    for source, mark, translate in FORMS:
-        if mark in state:
-            break
-    else:
+    form = next(((source, translate) for source, mark, translate in FORMS if mark in state), None)
+    if form is None:
         return None
+    source, translate = form
     unknown = arguments.keys() - {"clamp", "mapping_rate"}
     if unknown:
         raise InputError("StyleGAN2 is told no such thing", expected="clamp, mapping_rate", actual=", ".join(unknown))
@@ -105,9 +104,7 @@ def _said(file: File) -> dict[str, Any]:
             if text is not None:
                 said[name] = tuple(map(float, text.split())) if name == "taps" else float(text)
         except ValueError as error:
-            raise CheckpointError(
-                f"the metadata of {file.path.name} are damaged", actual=f"{name} {text!r}"
-            ) from error
+            raise CheckpointError(f"the metadata of {file.path.name} are damaged", actual=f"{name} {text!r}") from error
     return said
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from maskedit.errors import CheckpointError, InputError
 from maskedit.models.files.checkpoints import File, State
-from maskedit.models.files.nvidia import FIRST_RATE, Pickled, mapping_in
+from maskedit.models.files.nvidia import FIRST_RATE, Pickled
 from maskedit.models.networks.stylegan3 import Geometry, StyleGAN3
 
 FORMAT = "maskedit.stylegan3"
@@ -68,8 +68,8 @@ def from_state(file: File, state: State, entry: str, arguments: Mapping[str, obj
             expected="geometry (a Geometry), scale, clamp, mapping_rate",
             actual=", ".join(arguments),
         )
-    said = {name: file.metadata[name] for name in (*_GEOMETRY.values(), "scale", "clamp", "mapping_rate")
-            if name in file.metadata}  # fmt: skip
+    names = (*_GEOMETRY.values(), "scale", "clamp", "mapping_rate")
+    said: dict[str, object] = {name: file.metadata[name] for name in names if name in file.metadata}
     said |= {name: value for name, value in arguments.items() if name != "geometry"}
     geometry = arguments.get("geometry")
     if isinstance(geometry, Geometry):
@@ -104,7 +104,9 @@ def sizes(generator: StyleGAN3) -> dict[str, str]:
 
 def _family(state: State) -> str:
     """StyleGAN3-T or StyleGAN3-R, as the layers are."""
-    kernels = {stored.shape[-1] for key, stored in state.items() if re.fullmatch(_LAYER + "weight", key) and stored.shape}
+    kernels = {
+        stored.shape[-1] for key, stored in state.items() if re.fullmatch(_LAYER + "weight", key) and stored.shape
+    }
     radial = any(key.endswith(".down_filter") and len(stored.shape) == 2 for key, stored in state.items())
     return {(True, True): "StyleGAN3-T", (False, False): "StyleGAN3-R"}.get((3 in kernels, not radial), "StyleGAN3")
 
@@ -123,7 +125,7 @@ def _numbers(file: File, said: Mapping[str, object]) -> dict[str, Any]:
         whole = name in ("layers", "critical", "margin")
         try:
             number = None if value in (None, "None") and name == "clamp" else float(value)  # type: ignore[arg-type]
-            if number is not None and not 0 <= number <= 1e6 or whole and number != int(number or 0):
+            if (number is not None and not 0 <= number <= 1e6) or (whole and number != int(number or 0)):
                 raise ValueError
         except (TypeError, ValueError) as error:
             raise CheckpointError(

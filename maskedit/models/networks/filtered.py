@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-TILE = 1 << 21
+TILE = 1 << 22
 """Numbers in a tile, upsampled."""
 
 
@@ -49,7 +49,7 @@ class Resampling:
         return self.up // self.down
 
     def phases(self) -> list[list[tuple[int, int]]]:
-        """For each phase of the second filter the phases of the first that lie in it, and where the row 0 of each is."""
+        """For each phase of the second filter, the phases of the first that lie in it, and where each one's row 0 is."""
         found: list[list[tuple[int, int]]] = [[] for _ in range(self.down)]
         for i in range(self.up):
             start = self.before + 1 - self.up + i
@@ -93,7 +93,7 @@ class _FilteredLeakyRelu(torch.autograd.Function):
             x_tile = _cut(x[image], sources, up_taps.shape[1] - 1)
             bound = _bound(x_tile, up_taps, how)
             rectified = _empty(x_tile, len(x_tile), *map(len, wanted))
-            total = None
+            total: Tensor | None = None
             for a, row_phases in enumerate(phases):
                 filtered = []
                 for i, start in row_phases:
@@ -112,7 +112,7 @@ class _FilteredLeakyRelu(torch.autograd.Function):
                         part = _sum(part, _along_columns(rectified, down_taps[b]))
                 if part is not None:
                     total = _sum(total, _along_rows(part, down_taps[a]))
-            out[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = total
+            out[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = _whole(total)
         return out
 
     @staticmethod
@@ -129,7 +129,9 @@ class _FilteredLeakyRelu(torch.autograd.Function):
         for image, *tile in _tiles(x, how.up):
             sources = [range(part.start - reach, part.stop) for part in tile]
             # The rectified rows that these pixels had part in, of a phase.
-            wanted = [range(how.step * s.start + min(starts), how.step * (s.stop - 1) + max(starts) + 1) for s in sources]
+            wanted = [
+                range(how.step * s.start + min(starts), how.step * (s.stop - 1) + max(starts) + 1) for s in sources
+            ]
             x_tile = _cut(x[image], sources, reach)
             bound = _bound(x_tile, up_taps, how)
             given = _cut(of_out[image], [range(w.start - down_taps.shape[-1] + 1, w.stop) for w in wanted], 0)
@@ -151,8 +153,8 @@ class _FilteredLeakyRelu(torch.autograd.Function):
                             parts[i] = _sum(parts[i], _along_columns(of_plane, up_flipped[j]))
             total = None
             for part, taps in zip(parts, up_flipped, strict=True):
-                total = _sum(total, _along_rows(part, taps))
-            of_x[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = total
+                total = _sum(total, _along_rows(_whole(part), taps))
+            of_x[image, :, tile[0].start : tile[0].stop, tile[1].start : tile[1].stop] = _whole(total)
         return of_x, None, None, None
 
 
@@ -230,6 +232,11 @@ def _conv(x: Float[Tensor, "b c h w"], taps: Float[Tensor, "kh kw"]) -> Float[Te
 
 def _sum(total: Tensor | None, part: Tensor) -> Tensor:
     return part if total is None else total.add_(part)
+
+
+def _whole(total: Tensor | None) -> Tensor:
+    assert total is not None  # there is at least one phase
+    return total
 
 
 def _cut(x: Float[Tensor, "b c h w"], ranges: list[range], more: int) -> Float[Tensor, "b c h2 w2"]:

@@ -1,4 +1,4 @@
-"""What the StyleGANs share: linear layers with an equalised learning rate, and the network that maps codes to latents."""
+"""What the StyleGANs share: linear layers with an equalised learning rate, and the mapping of codes."""
 
 import math
 from collections.abc import Iterable
@@ -70,7 +70,7 @@ class Mapping(nn.Module):
         embedding: int | None = None,
     ) -> None:
         super().__init__()
-        self.z_dim, self.classes, self.rate = z_dim, classes, rate
+        self.z_dim, self.classes, self.rate, self.depth = z_dim, classes, rate, depth
         embedding = (embedding or latent_dim) if classes else 0
         self.embed = EqualLinear(inputs=classes, outputs=embedding) if classes else None
         sizes = [z_dim + embedding, *[width or latent_dim] * (depth - 1), latent_dim][: depth + 1]
@@ -78,6 +78,9 @@ class Mapping(nn.Module):
 
     def _add(self, layers: Iterable[EqualLinear]) -> None:
         self.layers = nn.ModuleList(layers)
+
+    def _in_order(self) -> Iterable[nn.Module]:
+        return self.layers
 
     def forward(
         self, z: Float[Tensor, "b z_dim"] | None, label: Float[Tensor, "b classes"] | None = None
@@ -99,9 +102,11 @@ class Mapping(nn.Module):
                     expected=f"[b, {size}]" if size else "none",
                     actual="none" if shape is None else str(list(shape)),
                 )
-        parts = [] if not self.z_dim else [normalised(z)]
-        x = torch.cat(parts if self.embed is None else [*parts, normalised(self.embed(label))], dim=1)
-        for layer in self.layers:
+        parts = [] if z is None or not self.z_dim else [normalised(z)]
+        if self.embed is not None:
+            parts.append(normalised(self.embed(label)))
+        x = torch.cat(parts, dim=1)
+        for layer in self._in_order():
             x = F.leaky_relu(layer(x), SLOPE) * GAIN
         return x
 

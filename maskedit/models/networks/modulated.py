@@ -1,4 +1,4 @@
-"""A frozen convolution steered by a style, with its gradients written by hand; keeps what goes in and what comes out."""
+"""A frozen convolution steered by a style, its gradients written by hand; keeps what goes in and what comes out."""
 
 from typing import Any
 

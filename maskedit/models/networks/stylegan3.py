@@ -8,7 +8,7 @@ direction, so that pictures may also be turned. Keys are those of NVIDIA's files
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,7 +175,10 @@ class FilteredConv(nn.Module):
         return style, demodulation * (self._scale() * self.magnitude_ema.rsqrt())
 
     def forward(
-        self, x: Float[Tensor, "b inputs h w"], style: Float[Tensor, "b inputs"], demodulation: Float[Tensor, "b outputs"]
+        self,
+        x: Float[Tensor, "b inputs h w"],
+        style: Float[Tensor, "b inputs"],
+        demodulation: Float[Tensor, "b outputs"],
     ) -> Float[Tensor, "b outputs size size"]:
         """Features, from features and :meth:`factors`."""
         if self.power is not None and not self.weight.requires_grad:
@@ -221,15 +224,33 @@ class NamedMapping(Mapping):
         super().__init__(latent_dim=latent_dim, **sizes)
         self.register_buffer("w_avg", torch.zeros(latent_dim))
 
-    def _add(self, layers: Any) -> None:
-        self.depth = 0
-        for self.depth, layer in enumerate(layers, start=1):
-            self.add_module(f"fc{self.depth - 1}", layer)
+    def _add(self, layers: Iterable[EqualLinear]) -> None:
+        for i, layer in enumerate(layers):
+            self.add_module(f"fc{i}", layer)
+
+    def _in_order(self) -> Iterable[nn.Module]:
+        return [getattr(self, f"fc{i}") for i in range(self.depth)]
+
+
+class Synthesis(nn.Module):
+    """Waves, and the layers that they go through under NVIDIA's names: ``L0_36_512``, ..., ``L14_1024_3``."""
+
+    def __init__(self, waves: FourierInput, layers: Sequence[FilteredConv], last: ToColours) -> None:
+        super().__init__()
+        self.input = waves
+        for i, layer in enumerate(layers):
+            self.add_module(f"L{i}_{layer.resampling.size}_{len(layer.bias)}", layer)
+        self.add_module(f"L{len(layers)}_{layers[-1].resampling.size}_{len(last.bias)}", last)
 
     @property
-    def layers(self) -> list[EqualLinear]:
-        """From codes to latents."""
-        return [getattr(self, f"fc{i}") for i in range(self.depth)]
+    def layers(self) -> list[FilteredConv]:
+        """All but the last."""
+        return [layer for layer in self.children() if isinstance(layer, FilteredConv)]
+
+    @property
+    def to_colours(self) -> ToColours:
+        """The last."""
+        return next(layer for layer in self.children() if isinstance(layer, ToColours))
 
 
 class StyleGAN3(nn.Module):
@@ -284,21 +305,24 @@ class StyleGAN3(nn.Module):
             )
         self.geometry, self.channels, self.colours = geometry, tuple(channels), colours
         self.kernel, self.radial, self.clamp, self.scale = kernel, radial, clamp, scale
-        self.latent_dim, self.z_dim, self.checkpointed = latent_dim, latent_dim if z_dim is None else z_dim, checkpointed
+        self.latent_dim, self.z_dim, self.checkpointed = (
+            latent_dim,
+            latent_dim if z_dim is None else z_dim,
+            checkpointed,
+        )
         self.mapping = NamedMapping(
             z_dim=self.z_dim, latent_dim=latent_dim, depth=mapping_layers, rate=mapping_rate, classes=classes
         )
-        self.synthesis = nn.Module()
         levels = [geometry.level(i) for i in range(geometry.layers + 1)]
-        self.synthesis.input = FourierInput(
+        waves = FourierInput(
             latent_dim=latent_dim,
             channels=channels[0],
             size=levels[0].size,
             rate=levels[0].rate,
             cutoff=levels[0].cutoff,
         )
-        for i, outputs in enumerate(channels):
-            layer = FilteredConv(
+        layers = [
+            FilteredConv(
                 inputs=channels[max(i - 1, 0)],
                 outputs=outputs,
                 latent_dim=latent_dim,
@@ -308,9 +332,10 @@ class StyleGAN3(nn.Module):
                 after=levels[i],
                 clamp=clamp,
             )
-            self.synthesis.add_module(f"L{i}_{levels[i].size}_{outputs}", layer)
+            for i, outputs in enumerate(channels)
+        ]
         last = ToColours(inputs=channels[-1], outputs=colours, latent_dim=latent_dim, clamp=clamp)
-        self.synthesis.add_module(f"L{geometry.layers}_{geometry.resolution}_{colours}", last)
+        self.synthesis = Synthesis(waves, layers, last)
 
     @property
     def resolution(self) -> int:
@@ -327,15 +352,10 @@ class StyleGAN3(nn.Module):
         """None: there are no noise maps."""
         return ()
 
-    @property
-    def layers(self) -> list[FilteredConv]:
-        """All but the last."""
-        return [layer for layer in self.synthesis.children() if isinstance(layer, FilteredConv)]
-
     def freeze(self) -> "StyleGAN3":
         """Make every weight constant, and keep what then need not be computed each step. For use, not training."""
         self.eval().requires_grad_(False)
-        for layer in self.layers:
+        for layer in self.synthesis.layers:
             layer.freeze()
         return self
 
@@ -367,11 +387,10 @@ class StyleGAN3(nn.Module):
         Args:
             transform: e.g. ``moved(angle=0.1)``.
         """
-        other = copy.copy(self)
-        other._modules = {**self._modules, "synthesis": copy.copy(self.synthesis)}
-        waves = copy.copy(self.synthesis.input)
-        other.synthesis._modules = {**self.synthesis._modules, "input": waves}
-        waves._buffers = {**waves._buffers, "transform": torch.as_tensor(transform).to(waves.transform)}
+        other, synthesis, waves = copy.copy(self), copy.copy(self.synthesis), copy.copy(self.synthesis.input)
+        waves._buffers = {**waves._buffers, "transform": transform.to(waves.transform)}
+        synthesis._modules = {**synthesis._modules, "input": waves}
+        other._modules = {**other._modules, "synthesis": synthesis}
         return other
 
     def synthesize(
@@ -392,7 +411,7 @@ class StyleGAN3(nn.Module):
         if noises:
             raise InputError("StyleGAN3 takes no noise maps", expected="none", actual=str(len(noises)))
         first, *rows, last = latent.unbind(1)
-        *layers, to_colours = list(self.synthesis.children())[1:]
+        layers, to_colours = self.synthesis.layers, self.synthesis.to_colours
         with torch.autocast(latent.device.type, enabled=False):  # styles and demodulation stay in full precision
             x = self.synthesis.input(first, transform)
             factors = [layer.factors(row) for layer, row in zip(layers, rows, strict=True)]

@@ -1,4 +1,4 @@
-"""Where StyleGAN3's pictures begin: waves on a plane, which the first latent vector and the caller may turn and shift."""
+"""Where StyleGAN3's pictures begin: waves on a plane, which the latent and the caller may turn and shift."""
 
 import math
 
@@ -16,7 +16,7 @@ def moved(
     """The ``transform`` with which StyleGAN3 draws its picture turned and shifted; differentiable.
 
     Args:
-        angle: in radians, counterclockwise where y grows downwards... as NVIDIA's programs count it.
+        angle: in radians; the picture is the inverse of [[cos, sin, x], [-sin, cos, y], [0, 0, 1]] away.
         x: shift along the rows; 1 is the picture's width.
         y: shift along the columns.
     """
@@ -48,13 +48,18 @@ class FourierInput(nn.Module):
         self.size, self.rate, self.cutoff = size, rate, cutoff
         self.weight = normal(channels, channels)
         self.affine = EqualLinear(inputs=latent_dim, outputs=4)
-        with torch.no_grad():  # at first, no latent moves it
-            self.affine.weight.zero_()
-            self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
-        angles, radii = 2 * math.pi * torch.rand(channels), cutoff * torch.rand(channels).sqrt()
+        # At first, no latent moves it.
+        self.affine.weight = nn.Parameter(torch.zeros(4, latent_dim))
+        self.affine.bias = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        with torch.device("cpu"):  # arithmetic on the meta device would load torch's compiler
+            angles, radii = 2 * math.pi * torch.rand(channels), cutoff * torch.rand(channels).sqrt()
+            freqs, phases = (
+                torch.stack([angles.cos(), angles.sin()], dim=1) * radii[:, None],
+                torch.rand(channels) - 0.5,
+            )
         self.register_buffer("transform", torch.eye(3))
-        self.register_buffer("freqs", torch.stack([angles.cos(), angles.sin()], dim=1) * radii[:, None])
-        self.register_buffer("phases", torch.rand(channels) - 0.5)
+        self.register_buffer("freqs", freqs.to(self.weight.device))
+        self.register_buffer("phases", phases.to(self.weight.device))
 
     def forward(
         self, latent: Float[Tensor, "b dim"], transform: Float[Tensor, "... 3 3"] | None = None

@@ -24,8 +24,8 @@ from maskedit.files import sha256
 from maskedit.models import generator_from_state, load_generator, load_state, save_generator
 from maskedit.models.files import stylegan2_files
 from maskedit.models.files.checkpoints import read, write
-from maskedit.models.files.inspect import inspect
 from maskedit.models.files.generators import find_generator
+from maskedit.models.files.inspect import inspect
 from maskedit.models.networks.resampling import DEFAULT_TAPS
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from tests.models.files.checkpoint_files import (

@@ -1,4 +1,4 @@
-"""StyleGAN3 and StyleGAN2-ADA's variants from pickles, state dicts and our own files: the same network, or a sentence."""
+"""StyleGAN3 and StyleGAN2-ADA's variants from pickles, state dicts and our own files: the same, or a sentence."""
 
 import pickle
 from collections.abc import Callable

@@ -71,7 +71,9 @@ def test_only_what_came_in_is_kept() -> None:
     x = torch.randn(1, 2, 8, 8).requires_grad_()
     kept: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):  # type: ignore[func-returns-value]
-        filtered_leaky_relu(x, lowpass(24, cutoff=2.0, width=12.0, rate=32), lowpass(12, cutoff=2.0, width=12.0, rate=32), how)
+        filtered_leaky_relu(
+            x, lowpass(24, cutoff=2.0, width=12.0, rate=32), lowpass(12, cutoff=2.0, width=12.0, rate=32), how
+        )
     assert max(kept) == x.numel()
 
 

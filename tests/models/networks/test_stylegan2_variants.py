@@ -1,4 +1,4 @@
-"""StyleGAN2-ADA's variants against reference values: by class, residual and plain blocks, grey, filters, rates, clamps."""
+"""StyleGAN2-ADA's variants against reference values: classes, blocks, grey, filters, rates, clamps."""
 
 import json
 from collections.abc import Mapping

@@ -112,7 +112,7 @@ def test_the_published_networks_have_their_keys(fixtures: Path, config: str) -> 
         generator = StyleGAN3() if config == "t" else StyleGAN3(kernel=1, radial=True)
     assert {key: list(tensor.shape) for key, tensor in generator.state_dict().items()} == spec["state_dict"]
     assert generator.latent_shape == (spec["num_ws"], 512)
-    for layer, wanted in zip(generator.layers, spec["layers"].values(), strict=False):
+    for layer, wanted in zip(generator.synthesis.layers, spec["layers"].values(), strict=False):
         how = layer.resampling
         assert (how.up, how.down, how.before, how.size) == (
             wanted["up"],
@@ -136,7 +136,9 @@ def test_frozen_values_and_gradients_equal_those_of_a_trained_network(make: Any)
 
 
 def test_gradcheck_of_latent_and_transform() -> None:
-    generator = small(geometry=Geometry(resolution=8, layers=3, critical=1, margin=2), channels=(3, 3, 2)).double().freeze()
+    generator = (
+        small(geometry=Geometry(resolution=8, layers=3, critical=1, margin=2), channels=(3, 3, 2)).double().freeze()
+    )
     latent = torch.randn(2, *generator.latent_shape, dtype=torch.float64).requires_grad_()
     transform = moved(0.3, 0.1, -0.2).double().requires_grad_()
     draw = lambda latent, transform: generator.synthesize(latent, transform=transform)  # noqa: E731
@@ -186,7 +188,7 @@ def test_a_transformed_generator_shares_its_weights() -> None:
     turned = generator.transformed(moved(0.7))
     torch.testing.assert_close(turned.synthesize(latent), generator.synthesize(latent, transform=moved(0.7)))
     assert torch.equal(generator.synthesize(latent), before)
-    assert turned.layers[0].weight is generator.layers[0].weight
+    assert turned.synthesis.layers[0].weight is generator.synthesis.layers[0].weight
     torch.testing.assert_close(turned.transformed(torch.eye(3)).synthesize(latent), before)
 
 
@@ -255,7 +257,10 @@ def test_a_schedule_runs_without_noise() -> None:
     [
         (lambda g: g.synthesize(torch.zeros(7, 6)), r"expected \[b, 7, 6\]; got \[7, 6\].*latent\[None\]"),
         (lambda g: g.synthesize(torch.zeros(1, 7, 6), [torch.zeros(1, 1, 4, 4)]), "takes no noise maps"),
-        (lambda g: g.synthesize(torch.zeros(2, 7, 6), transform=torch.eye(2)), r"\[3, 3\] or \[2, 3, 3\]; got \[2, 2\]"),
+        (
+            lambda g: g.synthesize(torch.zeros(2, 7, 6), transform=torch.eye(2)),
+            r"\[3, 3\] or \[2, 3, 3\]; got \[2, 2\]",
+        ),
         (lambda g: g.map(torch.zeros(1, 5)), r"code does not fit.*\[b, 6\]; got \[1, 5\]"),
         (lambda g: g.map(torch.zeros(1, 6), label=torch.zeros(1, 2)), r"label does not fit.*none; got \[1, 2\]"),
         (lambda g: small(channels=(3, 3)), "5 numbers"),
