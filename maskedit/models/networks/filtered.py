@@ -49,7 +49,7 @@ class Resampling:
         return self.up // self.down
 
     def phases(self) -> list[list[tuple[int, int]]]:
-        """For each phase of the second filter, the phases of the first that lie in it, and where each one's row 0 is."""
+        """For each phase of the second filter, the phases of the first in it, and where the row 0 of each is."""
         found: list[list[tuple[int, int]]] = [[] for _ in range(self.down)]
         for i in range(self.up):
             start = self.before + 1 - self.up + i

@@ -242,7 +242,7 @@ def test_a_schedule_runs_without_noise() -> None:
         me.Stage("fit", 2, keep, vary=me.latent(lr=0.05)),
         me.Stage("edit", 2, keep + 0.01 * me.attribute("smiling"), vary=me.latent(lr=0.05)),
     )
-    problem = me.Problem(models, torch.rand(2, 3, 16, 16, dtype=torch.float64), attributes=["smiling"])
+    problem = me.Problem(models, torch.rand(2, 3, 16, 16, dtype=torch.float64), "smiling")
     result = me.run(problem, schedule)
     assert result.noises == ()
     assert result.history.raw["edit.smiling"].isfinite().all()
