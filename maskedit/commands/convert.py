@@ -1,4 +1,4 @@
-"""``maskedit convert IN OUT.safetensors``: any StyleGAN2 checkpoint in a form that can hold no code."""
+"""``maskedit convert IN OUT.safetensors``: any StyleGAN2 or StyleGAN3 checkpoint in a form that can hold no code."""
 
 import argparse
 import sys

@@ -3,8 +3,8 @@
 from maskedit.models.adapters import AttributeClassifier, SegmentationParser
 from maskedit.models.files.checkpoints import load_state
 from maskedit.models.files.encoder_files import load_encoder
+from maskedit.models.files.generators import generator_from_state, load_generator, save_generator
 from maskedit.models.files.own_models import load_models
-from maskedit.models.files.stylegan2_files import generator_from_state, load_generator, save_generator
 from maskedit.models.networks.inception import FIDInception
 from maskedit.models.networks.ir_se50 import FaceIdentity
 from maskedit.models.networks.lpips import LPIPS

@@ -9,7 +9,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maskedit.models.networks.stylegan2 import EqualLinear
+from maskedit.models.networks.mapping import EqualLinear
 from maskedit.training.loop import half_precision
 from maskedit.types import Image
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import maskedit as me
-from maskedit.models.files.stylegan2_files import generator_from_state
+from maskedit.models.files.generators import generator_from_state
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from tests.data import formula
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from maskedit.models.files.stylegan2_files import save_generator
+from maskedit.models.files.generators import save_generator
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.training import encoder, loop
 

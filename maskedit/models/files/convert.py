@@ -6,8 +6,8 @@ from maskedit.errors import InputError
 from maskedit.files import sha256
 from maskedit.models.files.checkpoints import read
 from maskedit.models.files.encoder_files import convert_encoder, encoder_in
+from maskedit.models.files.generators import find_generator, load_generator, save_generator
 from maskedit.models.files.known_networks import known_in
-from maskedit.models.files.stylegan2_files import find_generator, load_generator, save_generator
 
 
 def convert(source: Path, target: Path, *, seed: int = 0) -> dict[str, str]:
@@ -50,7 +50,7 @@ def convert(source: Path, target: Path, *, seed: int = 0) -> dict[str, str]:
         found = find_generator(file)
         generator = load_generator(source, seed=seed)
         metadata["source_network"] = found.source
-        own = "latent_average" in found.state
+        own = bool({"latent_average", "mapping.w_avg"} & found.state.keys())
         metadata["mean_latent"] = "of the source" if own else f"of 50,000 mapped codes, seed {seed}"
         save_generator(generator, target, metadata)
     return metadata

@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from maskedit.errors import CheckpointError
 from maskedit.models.files.checkpoints import File, State, read, states_in
 from maskedit.models.files.encoder_files import EncoderFile, encoder_in
+from maskedit.models.files.generators import find_generator
 from maskedit.models.files.known_networks import known_in
 from maskedit.models.files.pickles import Persistent
-from maskedit.models.files.stylegan2_files import find_generator
 from maskedit.models.networks.ir_se50 import SIZE
+from maskedit.models.networks.resampling import DEFAULT_TAPS
+from maskedit.models.networks.stylegan2 import StyleGAN2
+from maskedit.models.networks.stylegan3 import Geometry, StyleGAN3
 
 
 def inspect(path: Path) -> dict[str, str]:
@@ -37,20 +41,41 @@ def inspect(path: Path) -> dict[str, str]:
         return facts | others | {"generator": error.problem} | _metadata(file)
     facts |= {
         "network": found.source,
-        "resolution": f"{network.resolution} px",
+        "resolution": f"{network.resolution} px" + (", grey" if network.colours == 1 else ""),
         "latents": f"{network.latent_shape[0]} layers of {network.latent_dim}",
-        "mapping": f"{len(network.mapping.layers)} layers, from codes of {network.z_dim}",
-        "channels": f"{' '.join(map(str, network.channels))} at 4, 8, ... px",
-        "weights": _weights(found.state),
-        "mean latent": "in the file" if "latent_average" in found.state else "not in the file: computed when loaded",
-        "noise maps": "in the file" if "noise_0" in found.state else "not in the file",
+        "mapping": f"{network.mapping.depth} layers, from {_codes(network)}",
     }
-    if found.clamp is not None:
-        facts["clamp"] = f"features bounded by {found.clamp:g}"
+    mean = "in the file"
+    if isinstance(network, StyleGAN2):
+        facts["channels"] = f"{' '.join(map(str, network.channels))} at 4, 8, ... px"
+        if network.architecture != "skip":
+            facts["blocks"] = {"resnet": "residual", "orig": "plain"}[network.architecture]
+        if network.taps != DEFAULT_TAPS:
+            facts["filter"] = " ".join(f"{tap:.3g}" for tap in network.taps)
+        mean = "in the file" if "latent_average" in found.state else "not in the file: computed when loaded"
+    else:
+        geometry = network.geometry
+        facts["channels"] = f"{' '.join(map(str, network.channels))} in {geometry.layers} layers"
+        facts["layers"] = (
+            f"{network.kernel}x{network.kernel} pixels, {'radial' if network.radial else 'separable'} filters"
+        )
+    facts |= {"weights": _weights(found.state), "mean latent": mean}
+    if isinstance(network, StyleGAN2):
+        facts["noise maps"] = (
+            "none" if not network.noisy else "in the file" if "noise_0" in found.state else "not in the file"
+        )
+    if network.clamp is not None:
+        facts["clamp"] = f"features bounded by {network.clamp:g}"
     beside = [name for name in _entries(file.value) if name not in ("g_ema", "G_ema", "latent_avg")]
     if beside and "(" in found.source:
         facts["also there"] = ", ".join(beside)
     return facts | _metadata(file)
+
+
+def _codes(network: StyleGAN2 | StyleGAN3) -> str:
+    """What the mapping is given."""
+    codes = [f"codes of {network.z_dim}"] if network.z_dim else []
+    return " and ".join(codes + ([f"labels of {network.mapping.classes} classes"] if network.mapping.classes else []))
 
 
 def _of_encoder(found: EncoderFile) -> dict[str, str]:
@@ -74,8 +99,18 @@ def _of_encoder(found: EncoderFile) -> dict[str, str]:
 
 def _metadata(file: File) -> dict[str, str]:
     """What a safetensors file says of itself, but for the sizes, which are seen from the weights."""
-    sizes = {"format", "resolution", "latent_dim", "z_dim", "mapping_layers", "channels", "clamp", "digest"}
-    sizes |= {"encoder_type", "output_size"}
+    sizes = {
+        "format",
+        "resolution",
+        "latent_dim",
+        "z_dim",
+        "mapping_layers",
+        "mapping_rate",
+        "channels",
+        "clamp",
+        "taps",
+    }
+    sizes |= {"digest", "scale", "encoder_type", "output_size", *(field.name for field in fields(Geometry))}
     return {name.replace("_", " "): file.metadata[name] for name in sorted(file.metadata) if name not in sizes}
 
 

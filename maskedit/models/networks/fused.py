@@ -35,11 +35,11 @@ def styled_conv(
     bias: Float[Tensor, " outputs"],
     *,
     at_points: Float[Tensor, "36 inputs outputs"] | None = None,
-    to_rgb: Float[Tensor, "b 3 outputs"] | None = None,
+    to_rgb: Float[Tensor, "b colours outputs"] | None = None,
     up: bool,
     slope: float,
     clamp: float | None,
-) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b 3 h2 w2"] | None]:
+) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b colours h2 w2"] | None]:
     """``clamp(leaky_relu(conv(x * style) * demodulation + noise + bias))``, and its colours; differentiable once.
 
     Args:
@@ -87,13 +87,13 @@ class _StyledConv(torch.autograd.Function):
             device=x.device,
             memory_format=torch.channels_last,
         )
-        rgb = None if to_rgb is None else y.new_empty(len(y), *y.shape[2:], 3).permute(0, 3, 1, 2)
-        factor, offset = _channels(demodulation, y), _channels(bias[None], y)
-        kernel = (_scaled(weight, demodulation, style) if folded else weight).to(x.dtype)
+        rgb = None if to_rgb is None else y.new_empty(len(y), *y.shape[2:], to_rgb.shape[1]).permute(0, 3, 1, 2)
+        factor, offset = per_channel(demodulation, y), per_channel(bias[None], y)
+        kernel = (scaled(weight, demodulation, style) if folded else weight).to(x.dtype)
         added = bias.to(x.dtype) if folded else None
         for rows in strips(x, y, whole=at_points is not None):
             part = x if at_points is not None else _rows(x, rows.start - 1, rows.stop + 1)
-            part = part if folded else part * _channels(style, x)
+            part = part if folded else part * per_channel(style, x)
             if at_points is not None:
                 block = winograd.conv(part, at_points)
             elif up:
@@ -123,7 +123,7 @@ class _StyledConv(torch.autograd.Function):
             return (None,) * 11
         x, out, style, demodulation, noise, to_rgb, weight, bias, at_points = ctx.saved_tensors
         folded, scale, height = len(x) == 1 and at_points is None, 2 if ctx.up else 1, out.shape[2]
-        kernel = (_scaled(weight, demodulation) if folded else weight).to(x.dtype)
+        kernel = (scaled(weight, demodulation) if folded else weight).to(x.dtype)
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] or ctx.needs_input_grad[1] else None
         of_style = torch.zeros_like(style) if ctx.needs_input_grad[1] else None
         of_demodulation = torch.zeros_like(demodulation) if ctx.needs_input_grad[2] else None
@@ -142,7 +142,7 @@ class _StyledConv(torch.autograd.Function):
             inner = before[:, :, inside]
             if of_demodulation is not None:
                 # Sums of gradient times value, less those of what was added to the value.
-                of_demodulation += _product_sums(given[:, :, inside], result[:, :, inside], demodulation.dtype)
+                of_demodulation += product_sums(given[:, :, inside], result[:, :, inside], demodulation.dtype)
                 of_bias, *of_map = _map_sums(added[:, :, own], inner, demodulation.dtype).unbind(1)
                 of_demodulation -= of_bias * bias + sum(of_map)
             if of_noise is not None:
@@ -152,7 +152,7 @@ class _StyledConv(torch.autograd.Function):
             if of_x is None:
                 continue
             if not folded:
-                before *= _channels(demodulation, before)
+                before *= per_channel(demodulation, before)
             if at_points is not None:
                 block = winograd.conv_adjoint(before, at_points)
             else:
@@ -162,14 +162,14 @@ class _StyledConv(torch.autograd.Function):
                 else:
                     block = F.conv_transpose2d(part, kernel, padding=(2, 1))
             if of_style is not None:
-                of_style += _product_sums(block, x[:, :, rows], style.dtype)
-            torch.mul(block, _channels(style, block), out=of_x[:, :, rows])
+                of_style += product_sums(block, x[:, :, rows], style.dtype)
+            torch.mul(block, per_channel(style, block), out=of_x[:, :, rows])
         if of_demodulation is not None:
             of_demodulation /= demodulation
         return of_x, of_style, of_demodulation, of_noise, of_to_rgb, *[None] * 6
 
 
-def colours(x: Float[Tensor, "b c h w"], to_rgb: Float[Tensor, "b 3 c"]) -> Float[Tensor, "b 3 h w"]:
+def colours(x: Float[Tensor, "b c h w"], to_rgb: Float[Tensor, "b colours c"]) -> Float[Tensor, "b colours h w"]:
     """A 1x1 convolution with weights for each image; channels last, like the features."""
     return (x.permute(0, 2, 3, 1) @ to_rgb.mT[:, None].to(x.dtype)).permute(0, 3, 1, 2)
 
@@ -228,7 +228,7 @@ def _rows(x: Float[Tensor, "b c h w"], start: int, stop: int) -> Float[Tensor, "
     return F.pad(inside, (0, 0, *missing)) if any(missing) else inside
 
 
-def _product_sums(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"], dtype: torch.dtype) -> Float[Tensor, "b c"]:
+def product_sums(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"], dtype: torch.dtype) -> Float[Tensor, "b c"]:
     """``(a * b).sum((2, 3))`` without the product: one pass and no rounding between, of batch norm's backward."""
     zeros, ones = a.new_zeros(a.shape[1], dtype=dtype), a.new_ones(a.shape[1], dtype=dtype)
     backward = torch.ops.aten.native_batch_norm_backward
@@ -245,11 +245,11 @@ def _map_sums(
     return (maps.transpose(1, 2) @ x.permute(0, 2, 3, 1)).sum(1, dtype=dtype)
 
 
-def _channels(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
+def per_channel(factors: Float[Tensor, "b c"], like: Tensor) -> Float[Tensor, "b c 1 1"]:
     return factors.to(like.dtype)[:, :, None, None]
 
 
-def _scaled(
+def scaled(
     weight: Tensor, outputs: Float[Tensor, "1 outputs"], inputs: Float[Tensor, "1 inputs"] | None = None
 ) -> Tensor:
     """Weights of one image, in the layout that they came in."""

@@ -23,12 +23,12 @@ from torch.utils.checkpoint import checkpoint
 
 from maskedit.errors import InputError
 from maskedit.models.networks import winograd
-from maskedit.models.networks.fused import blur, colours, styled_conv
+from maskedit.models.networks.fused import colours, styled_conv
+from maskedit.models.networks.mapping import EPSILON, GAIN, SLOPE, EqualLinear, Mapping, check_latent, normal, truncated
+from maskedit.models.networks.resampling import DEFAULT_TAPS, blur, upsample
 from maskedit.types import Image, Latent, NoiseMaps
 
-SLOPE = 0.2
-GAIN = math.sqrt(2)
-EPSILON = 1e-8
+ARCHITECTURES = ("skip", "resnet", "orig")
 CHECKPOINTED = 3
 """Resolutions recomputed when so asked: in config F at 1024 px, seven eighths of the features and half of the work."""
 
@@ -38,48 +38,6 @@ def config_f_channels(resolution: int, *, base: int = 32768, maximum: int = 512)
     return tuple(min(base >> level, maximum) for level in range(2, resolution.bit_length()))
 
 
-def normal(*shape: int, deviation: float = 1.0) -> nn.Parameter:
-    """A parameter of Gaussian numbers; on the meta device none are drawn, which would load torch's compiler."""
-    weight = torch.empty(shape)
-    return nn.Parameter(weight if weight.is_meta else weight.normal_(std=deviation))
-
-
-class EqualLinear(nn.Module):
-    """A linear layer with an equalised learning rate.
-
-    Args:
-        inputs: size of the input vectors.
-        outputs: size of the output vectors.
-        bias: initial value of every bias.
-        rate: learning-rate multiplier; weights are stored divided by it.
-    """
-
-    def __init__(self, *, inputs: int, outputs: int, bias: float = 0.0, rate: float = 1.0) -> None:
-        super().__init__()
-        self.rate = rate
-        self.scale = rate / math.sqrt(inputs)
-        self.weight = normal(outputs, inputs, deviation=1 / rate)
-        self.bias = nn.Parameter(torch.full((outputs,), bias))
-
-    def forward(self, x: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs"]:
-        return F.linear(x * self.scale, self.weight, self.bias * self.rate)
-
-
-class Mapping(nn.Module):
-    """Turns Gaussian codes z into latents w: ``depth`` linear layers with leaky rectifiers, on normalised codes."""
-
-    def __init__(self, *, z_dim: int, latent_dim: int, depth: int, rate: float = 0.01) -> None:
-        super().__init__()
-        sizes = [z_dim] + [latent_dim] * depth
-        self.layers = nn.ModuleList(EqualLinear(inputs=i, outputs=o, rate=rate) for i, o in pairwise(sizes))
-
-    def forward(self, z: Float[Tensor, "b z_dim"]) -> Float[Tensor, "b dim"]:
-        x = z * (z.square().mean(1, keepdim=True) + EPSILON).rsqrt()
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), SLOPE) * GAIN
-        return x
-
-
 class StyledConv(nn.Module):
     """A 3x3 convolution steered by a style, with noise, bias and leaky rectifier; optionally doubles the size.
 
@@ -87,20 +45,33 @@ class StyledConv(nn.Module):
         inputs: channels in.
         outputs: channels out.
         latent_dim: size of the latent vector that gives the style.
-        up: double height and width: a transposed convolution, then the [1, 3, 3, 1] blur.
+        up: double height and width: a transposed convolution, then a blur.
+        taps: of the blur.
+        gain: of the rectifier; over sqrt(2), also of the clamp.
+        noisy: with noise.
     """
 
     power: Tensor | None
     at_points: Tensor | None
 
-    def __init__(self, *, inputs: int, outputs: int, latent_dim: int, up: bool) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        latent_dim: int,
+        up: bool,
+        taps: Sequence[float] = DEFAULT_TAPS,
+        gain: float = GAIN,
+        noisy: bool = True,
+    ) -> None:
         super().__init__()
-        self.up = up
+        self.up, self.taps, self.gain = up, tuple(taps), gain
         self.scale = 1 / math.sqrt(9 * inputs)
         self.style = EqualLinear(inputs=latent_dim, outputs=inputs, bias=1.0)
         self.weight = normal(outputs, inputs, 3, 3)
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(())) if noisy else None
         self.register_buffer("power", None, persistent=False)
         self.register_buffer("at_points", None, persistent=False)
 
@@ -135,7 +106,7 @@ class StyledConv(nn.Module):
         """What to multiply input and output channels by; the rectifier's gain is folded into the latter."""
         style = self.style(latent)
         power = self._power() if self.power is None or self.weight.requires_grad else self.power
-        return style, (F.linear(style.square(), power) + EPSILON).rsqrt() * (self.scale * GAIN)
+        return style, (F.linear(style.square(), power) + EPSILON).rsqrt() * (self.scale * self.gain)
 
     def forward(
         self,
@@ -143,12 +114,13 @@ class StyledConv(nn.Module):
         factors: tuple[Float[Tensor, "b inputs"], Float[Tensor, "b outputs"]],
         noise: Float[Tensor, "b 1 h2 w2"] | None,
         clamp: float | None,
-        to_rgb: Float[Tensor, "b 3 outputs"] | None = None,
-    ) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b 3 h2 w2"] | None]:
+        to_rgb: Float[Tensor, "b colours outputs"] | None = None,
+    ) -> tuple[Float[Tensor, "b outputs h2 w2"], Float[Tensor, "b colours h2 w2"] | None]:
         """Features, and their colours where there are weights for them."""
-        noise = None if noise is None else noise * (self.noise_strength * GAIN)
-        bias, clamp = self.bias * GAIN, None if clamp is None else clamp * GAIN
-        if self.power is not None and not self.weight.requires_grad:
+        noise = None if noise is None or self.noise_strength is None else noise * (self.noise_strength * self.gain)
+        bias, clamp = self.bias * self.gain, None if clamp is None else clamp * self.gain / GAIN
+        fusible = not self.up or self.taps == DEFAULT_TAPS
+        if fusible and self.power is not None and not self.weight.requires_grad:
             return styled_conv(
                 x,
                 *factors,
@@ -164,9 +136,9 @@ class StyledConv(nn.Module):
         style, demodulation = (f[:, :, None, None] for f in factors)
         x = x * style.to(x.dtype)
         if self.up:
-            x = blur(F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2))
+            x = blur(F.conv_transpose2d(x, self.weight.to(x.dtype).transpose(0, 1), stride=2), self.taps)
         else:
-            x = F.conv2d(x, self.weight, padding=1)
+            x = F.conv2d(x, self.weight.to(x.dtype), padding=1)
         x = torch.addcmul(bias.to(x.dtype)[:, None, None], x, demodulation.to(x.dtype))
         if noise is not None:
             x.add_(noise.to(x.dtype))
@@ -176,28 +148,37 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """A 1x1 convolution to RGB, steered by a style, without demodulation."""
+    """A 1x1 convolution to RGB or grey, steered by a style, without demodulation."""
 
-    def __init__(self, *, inputs: int, latent_dim: int) -> None:
+    def __init__(self, *, inputs: int, latent_dim: int, colours: int = 3) -> None:
         super().__init__()
         self.scale = 1 / math.sqrt(inputs)
         self.style = EqualLinear(inputs=latent_dim, outputs=inputs, bias=1.0)
-        self.weight = normal(3, inputs)
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.weight = normal(colours, inputs)
+        self.bias = nn.Parameter(torch.zeros(colours))
 
-    def factors(self, latent: Float[Tensor, "b dim"]) -> Float[Tensor, "b 3 inputs"]:
+    def factors(self, latent: Float[Tensor, "b dim"]) -> Float[Tensor, "b colours inputs"]:
         """The weights per image: three rows are so few that scaling them beats scaling the features."""
         return self.weight * (self.style(latent) * self.scale)[:, None, :]
 
-    def forward(self, rgb: Float[Tensor, "b 3 h w"], clamp: float | None) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, rgb: Float[Tensor, "b colours h w"], clamp: float | None) -> Float[Tensor, "b colours h w"]:
         """The colours that ``factors`` make of the features, with their bias."""
         rgb = rgb.to(self.bias.dtype) + self.bias[:, None, None]
         return rgb if clamp is None else rgb.clamp(-clamp, clamp)
 
 
-def upsample(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Twice the size by the same filter: bilinear interpolation, but with zeros beyond the border."""
-    return F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
+class Skip(nn.Module):
+    """A 1x1 convolution without bias that doubles the size: what a residual block adds its features to."""
+
+    def __init__(self, *, inputs: int, outputs: int, taps: Sequence[float]) -> None:
+        super().__init__()
+        self.taps, self.scale = taps, 1 / math.sqrt(2 * inputs)
+        self.weight = normal(outputs, inputs)
+
+    def forward(self, x: Float[Tensor, "b inputs h w"]) -> Float[Tensor, "b outputs h2 w2"]:
+        """Channels last; divided by sqrt(2), as the features are that it is added to."""
+        x = (x.permute(0, 2, 3, 1) @ (self.weight.mT * self.scale).to(x.dtype)).permute(0, 3, 1, 2)
+        return upsample(x, self.taps)
 
 
 class StyleGAN2(nn.Module):
@@ -208,7 +189,16 @@ class StyleGAN2(nn.Module):
         latent_dim: size of a latent vector w.
         channels: feature channels at 4, 8, ..., ``resolution`` pixels; the published config F if not given.
         mapping_layers: depth of the mapping network; 0 for none (z is w).
-        z_dim: size of a Gaussian code z; ``latent_dim`` if not given.
+        mapping_rate: its learning-rate multiplier.
+        mapping_width: size of the vectors between its layers; ``latent_dim`` if not given.
+        z_dim: size of a Gaussian code z; ``latent_dim`` if not given, 0 for none (labels alone).
+        classes: size of the label that the mapping sees beside z; 0 for none.
+        embedding: size of what the mapping turns the label into; ``latent_dim`` if not given.
+        architecture: how pictures arise: "skip" adds up those of all resolutions, "resnet" draws the last of residual
+            blocks, "orig" the last of plain ones.
+        colours: 3, or 1 for a network of grey pictures, which are given as RGB all the same.
+        taps: of the filter that doubles features and pictures.
+        noisy: with noise maps.
         clamp: bound on the features' magnitude, as networks trained in half precision have (256); None for none.
         checkpointed: recompute the largest three resolutions' features in the backward pass instead of keeping
             them. Slower; how little it saves on a CPU is in docs/performance.md.
@@ -219,6 +209,7 @@ class StyleGAN2(nn.Module):
 
     convs: Sequence[StyledConv]
     to_rgbs: Sequence[ToRGB]
+    skips: Sequence[Skip]
     latent_average: Tensor | None
 
     def __init__(
@@ -228,7 +219,15 @@ class StyleGAN2(nn.Module):
         latent_dim: int = 512,
         channels: Sequence[int] | None = None,
         mapping_layers: int = 8,
+        mapping_rate: float = 0.01,
+        mapping_width: int | None = None,
         z_dim: int | None = None,
+        classes: int = 0,
+        embedding: int | None = None,
+        architecture: str = "skip",
+        colours: int = 3,
+        taps: Sequence[float] = DEFAULT_TAPS,
+        noisy: bool = True,
         clamp: float | None = None,
         checkpointed: bool = False,
     ) -> None:
@@ -243,19 +242,40 @@ class StyleGAN2(nn.Module):
                 expected=f"{levels} numbers, for 4, 8, ..., {resolution} pixels",
                 actual=f"{len(channels)}",
             )
-        self.resolution, self.latent_dim, self.z_dim = resolution, latent_dim, z_dim or latent_dim
-        self.channels, self.clamp, self.checkpointed = channels, clamp, checkpointed
+        if architecture not in ARCHITECTURES or colours not in (1, 3):
+            raise InputError(
+                "no such StyleGAN2 is built here",
+                expected=f"{', '.join(ARCHITECTURES)}, and 3 colours or 1",
+                actual=f"{architecture!r}, and {colours}",
+            )
+        self.resolution, self.latent_dim, self.channels = resolution, latent_dim, channels
+        self.z_dim = latent_dim if z_dim is None else z_dim
+        self.architecture, self.colours, self.taps, self.noisy = architecture, colours, tuple(taps), noisy
+        self.clamp, self.checkpointed = clamp, checkpointed
 
-        self.mapping = Mapping(z_dim=self.z_dim, latent_dim=latent_dim, depth=mapping_layers)
+        self.mapping = Mapping(
+            z_dim=self.z_dim,
+            latent_dim=latent_dim,
+            depth=mapping_layers,
+            rate=mapping_rate,
+            width=mapping_width,
+            classes=classes,
+            embedding=embedding,
+        )
         self.constant = normal(1, channels[0], 4, 4)
-        sizes = [(channels[0], channels[0], False)]
+        residual = architecture == "resnet"
+        sizes = [(channels[0], channels[0], False, GAIN)]
         for below, here in pairwise(channels):
-            sizes += [(below, here, True), (here, here, False)]
-        convs = (StyledConv(inputs=i, outputs=o, latent_dim=latent_dim, up=up) for i, o, up in sizes)
+            sizes += [(below, here, True, GAIN), (here, here, False, 1.0 if residual else GAIN)]
+        common: dict[str, Any] = {"latent_dim": latent_dim, "taps": self.taps, "noisy": noisy}
+        convs = (StyledConv(inputs=i, outputs=o, up=up, gain=gain, **common) for i, o, up, gain in sizes)
         self.convs = nn.ModuleList(convs)  # type: ignore[assignment]  # a sequence of them, all the same
-        self.to_rgbs = nn.ModuleList(ToRGB(inputs=c, latent_dim=latent_dim) for c in channels)  # type: ignore[assignment]
+        drawn = channels if architecture == "skip" else channels[-1:]
+        self.to_rgbs = nn.ModuleList(ToRGB(inputs=c, latent_dim=latent_dim, colours=colours) for c in drawn)  # type: ignore[assignment]
+        skips = pairwise(channels) if residual else ()
+        self.skips = nn.ModuleList(Skip(inputs=i, outputs=o, taps=self.taps) for i, o in skips)  # type: ignore[assignment]
         self.register_buffer("latent_average", None)
-        for i in range(len(self.convs)):
+        for i in range(len(self.noise_shapes)):
             self.register_buffer(f"noise_{i}", None)
 
     @property
@@ -266,11 +286,13 @@ class StyleGAN2(nn.Module):
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         """(height, width) of each noise map: 4, 8, 8, 16, 16, ..."""
+        if not self.noisy:
+            return ()
         return tuple((2 ** ((i + 1) // 2 + 2),) * 2 for i in range(len(self.convs)))
 
     def constant_noises(self, batch: int = 1) -> tuple[Float[Tensor, "b 1 _ _"], ...]:
         """The noise maps that came with the weights, for each image the same; empty if none came."""
-        maps = [getattr(self, f"noise_{i}") for i in range(len(self.convs))]
+        maps = [getattr(self, f"noise_{i}") for i in range(len(self.noise_shapes))]
         return () if any(noise is None for noise in maps) else tuple(noise.expand(batch, -1, -1, -1) for noise in maps)
 
     def freeze(self) -> "StyleGAN2":
@@ -280,17 +302,25 @@ class StyleGAN2(nn.Module):
             conv.freeze()
         return self
 
-    def map(self, z: Float[Tensor, "b z_dim"], truncation: float = 1.0) -> Latent:
+    def map(
+        self,
+        z: Float[Tensor, "b z_dim"] | None,
+        truncation: float = 1.0,
+        *,
+        label: Float[Tensor, "b classes"] | None = None,
+        cutoff: int | None = None,
+    ) -> Latent:
         """Latents for Gaussian codes, the same vector for every layer.
 
         Args:
-            z: codes ``[b, z_dim]``; their length is normalised away.
+            z: codes ``[b, z_dim]``; their length is normalised away. None for a generator without.
             truncation: 1 for the latents as they are, down to 0 for the mean latent.
+            label: how much of each class, for generators that have classes.
+            cutoff: how many layers are truncated; None for all.
         """
-        w = self.mapping(z)
-        if truncation != 1.0:
-            w = self.mean_latent()[0].lerp(w, truncation)
-        return w[:, None].repeat(1, self.latent_shape[0], 1)
+        w = self.mapping(z, label)
+        average = None if truncation == 1.0 else self.mean_latent()[0]
+        return truncated(w, average, self.latent_shape[0], truncation, cutoff)
 
     @torch.no_grad()
     def mean_latent(self, samples: int = 50_000, seed: int = 0) -> Float[Tensor, "layers dim"]:
@@ -304,7 +334,11 @@ class StyleGAN2(nn.Module):
             total = self.constant.new_zeros(self.latent_dim)
             for start in range(0, samples, 1000):
                 z = torch.randn(min(1000, samples - start), self.z_dim, generator=random)
-                total += self.mapping(z.to(total)).sum(0)
+                label = None
+                if self.mapping.classes:  # all of them alike
+                    classes = torch.randint(self.mapping.classes, (len(z),), generator=random)
+                    label = nn.functional.one_hot(classes, self.mapping.classes).to(total)
+                total += self.mapping(z.to(total), label).sum(0)
             average = total / samples
             if not self.training:
                 self.latent_average = average
@@ -321,41 +355,46 @@ class StyleGAN2(nn.Module):
             InputError: if a shape does not fit this generator.
         """
         self._check(latent, noises)
+        first_drawn = len(self.channels) - len(self.to_rgbs)
         with torch.autocast(latent.device.type, enabled=False):  # styles and demodulation stay in full precision
             conv_factors = [conv.factors(latent[:, i]) for i, conv in enumerate(self.convs)]
-            rgb_factors = [to_rgb.factors(latent[:, 2 * i + 1]) for i, to_rgb in enumerate(self.to_rgbs)]
+            rgb_factors = [
+                to_rgb.factors(latent[:, 2 * i + 1]) for i, to_rgb in enumerate(self.to_rgbs, start=first_drawn)
+            ]
 
-        def level(i: int, x: Tensor, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        def level(i: int, x: Tensor, rgb: Tensor | None) -> tuple[Tensor, Tensor | None]:
+            drawn, skipped = i - first_drawn, self.skips[i - 1](x) if self.skips and i > 0 else None
+            colour = None
             for k in range(max(2 * i - 1, 0), 2 * i + 1):
-                to_rgb = rgb_factors[i] if k == 2 * i else None  # colours are those of a level's last features
+                # Colours are those of a level's last features.
+                to_rgb = rgb_factors[drawn] if k == 2 * i and drawn >= 0 and skipped is None else None
                 x, colour = self.convs[k](x, conv_factors[k], noises[k] if noises else None, self.clamp, to_rgb)
-            change = self.to_rgbs[i](colour, self.clamp)
-            return x, change if i == 0 else upsample(rgb).add_(change)
+            if skipped is not None:
+                x = skipped.add_(x)
+                colour = colours(x, rgb_factors[drawn]) if drawn >= 0 else None
+            if colour is None:
+                return x, rgb
+            change = self.to_rgbs[drawn](colour, self.clamp)
+            return x, change if rgb is None else upsample(rgb, self.taps).add_(change)
 
-        x = rgb = self.constant.expand(len(latent), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        largest = range(len(self.to_rgbs))[-CHECKPOINTED:] if self.checkpointed and torch.is_grad_enabled() else ()
-        for i in range(len(self.to_rgbs)):
+        x: Tensor = self.constant.expand(len(latent), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        rgb: Tensor | None = None
+        largest = range(len(self.channels))[-CHECKPOINTED:] if self.checkpointed and torch.is_grad_enabled() else ()
+        for i in range(len(self.channels)):
             if i in largest:
                 x, rgb = checkpoint(level, i, x, rgb, use_reentrant=False)
             else:
                 x, rgb = level(i, x, rgb)
-        return rgb * 0.5 + 0.5
+        assert rgb is not None  # the last level draws
+        return (rgb * 0.5 + 0.5).expand(-1, 3, -1, -1)
 
     def _check(self, latent: Tensor, noises: Sequence[Tensor]) -> None:
-        layers, dim = self.latent_shape
-        if latent.ndim != 3 or tuple(latent.shape[1:]) != (layers, dim):
-            hint = f"Add the batch: latent[None] is [1, {layers}, {dim}]." if latent.shape == (layers, dim) else ""
-            raise InputError(
-                "the latent does not fit this generator",
-                expected=f"[b, {layers}, {dim}]",
-                actual=str(list(latent.shape)),
-                hint=hint,
-            )
+        check_latent(latent, self.latent_shape)
         expected = [(len(latent), 1, *shape) for shape in self.noise_shapes]
         actual = [tuple(noise.shape) for noise in noises]
         if actual and actual != expected:
             raise InputError(
                 "the noise maps do not fit this generator",
-                expected=", ".join(str(list(shape)) for shape in expected),
+                expected=", ".join(str(list(shape)) for shape in expected) or "none",
                 actual=", ".join(str(list(shape)) for shape in actual),
             )

@@ -77,7 +77,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.models.files.stylegan2_files:load_generator",
+        loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "ffhq.pkl",),
         size=381_624_121,
         sha256="a205a346e86a9ddaae702e118097d014b7b8bd719491396a162cca438f2f524c",
@@ -90,7 +90,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.models.files.stylegan2_files:load_generator",
+        loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res512-mirror-stylegan2-noaug.pkl",),
     ),
     Weights(
@@ -101,7 +101,7 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         code=NVIDIA,
         weights=NVIDIA,
         data=FFHQ,
-        loads="maskedit.models.files.stylegan2_files:load_generator",
+        loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl",),
     ),
     Weights(

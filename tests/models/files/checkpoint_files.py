@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedit.models.files.stylegan2_files import save_generator
+from maskedit.models.files.generators import save_generator
 from maskedit.models.networks.stylegan2 import StyleGAN2
 
 
