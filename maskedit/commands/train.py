@@ -23,6 +23,7 @@ TRAININGS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "judge": {"bundled": ("judge", "a second classifier of another kind, for success that nothing was optimised for")},
     "landmarks": {"bundled": ("landmarks", "the 68 points of a face, for alignment")},
+    "boundaries": {"bundled": ("boundaries", "InterFaceGAN's directions of attributes, for a generator as it is")},
     "stargan": {
         "small": ("stargan", "a rival of the paper, at 64 px: one generator, told the wanted labels"),
         "paper": ("stargan", "the same as released: 128 px, 200,000 iterations"),

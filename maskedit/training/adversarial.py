@@ -82,7 +82,7 @@ def compete(
     protocol: AdversarialProtocol,
     options: argparse.Namespace,
 ) -> None:
-    """Train the two against each other, and write ``NAME.safetensors``, the generator, beside the checkpoint.
+    """Train the two against each other, and write ``NAME.safetensors`` beside the checkpoint: the generator, in half.
 
     Args:
         name: of the method.
@@ -150,7 +150,10 @@ def compete(
             rows.append(average(pictures, told(own, wanted)))
         sheet(options.out / "sheet.png", *(row.cpu() / 2 + 0.5 for row in rows))
         facts = {"network": name, "attributes": ",".join(names), "size": str(protocol.size), "steps": str(done)}
-        weights = {key: value.cpu() for key, value in average.state_dict().items()}
+        weights = {
+            key: (value.half() if value.is_floating_point() else value).cpu()
+            for key, value in average.state_dict().items()
+        }
         write(options.out / f"{name}.safetensors", weights, facts)
 
     kept: Kept = {"net": generator, "average": average, "discriminator": discriminator, **adams}

@@ -79,7 +79,7 @@ def halfway(rate: float, step: int, steps: int) -> float:
     return rate if step < steps / 2 else rate / 10
 
 
-SMALL = AdversarialProtocol(size=64, width=16, hidden=128, steps=6000, batch=16, critic=2, average=0.998)
+SMALL = AdversarialProtocol(size=64, width=12, hidden=128, steps=3000, batch=16, critic=2, rate=4e-4, average=0.995)
 PAPER = AdversarialProtocol(steps=190_000, mirrored=0.0)
 PRESETS = {"small": SMALL, "paper": PAPER}
 

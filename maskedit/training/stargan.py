@@ -82,7 +82,7 @@ class StarGANProtocol(AdversarialProtocol):
 
 PRESETS = {
     "small": StarGANProtocol(
-        size=64, width=24, blocks=4, layers=5, steps=6000, batch=8, critic=2, rate=2e-4, average=0.998
+        size=64, width=16, blocks=3, layers=5, steps=3000, batch=8, critic=2, rate=4e-4, average=0.995
     ),
     "paper": StarGANProtocol(),
 }

@@ -4,6 +4,7 @@ AttGAN's losses and schedule (Liu et al. 2019), but the generator is told the di
 all zeros, for the reconstruction.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -24,7 +25,7 @@ def told(labels: Float[Tensor, "b a"], wanted: Float[Tensor, "b a"]) -> Float[Te
 discriminator_losses = partial(attgan.discriminator_losses, told=told)
 generator_losses = partial(attgan.generator_losses, told=told)
 
-PRESETS = {"small": attgan.SMALL, "paper": attgan.PAPER}
+PRESETS = {"small": replace(attgan.SMALL, width=10), "paper": attgan.PAPER}
 
 
 def main(arguments: list[str] | None = None) -> None:
