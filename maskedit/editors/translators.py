@@ -27,9 +27,10 @@ from maskedit.editors.labels import (
 )
 from maskedit.errors import CheckpointError, InputError
 from maskedit.models.files import checkpoints
+from maskedit.models.files.tensorflow import is_tensorflow, read_variables
 from maskedit.models.networks.attgan import AttGAN
 from maskedit.models.networks.stargan import StarGAN
-from maskedit.models.networks.stgan import STGAN
+from maskedit.models.networks.stgan import STGAN, from_tensorflow
 from maskedit.protocols import Classifier
 from maskedit.types import Image
 
@@ -208,10 +209,10 @@ def stgan(
     attributes: Sequence[str] | None = None,
     size: int | None = None,
 ) -> Translator:
-    """STGAN from a state dict with :class:`~maskedit.models.networks.stgan.STGAN`'s keys: ``maskedit train stgan``.
+    """STGAN from the authors' TensorFlow checkpoint, or from ``maskedit train stgan``.
 
     Args:
-        path: the file.
+        path: the file; of TensorFlow's checkpoints the name, with or without ``.index``.
         classifier: sees what a face has.
         attributes: in the network's order; what the file says, or the released thirteen.
         size: side at which it works, a multiple of 32; what the file says, or 128.
@@ -220,7 +221,7 @@ def stgan(
         CheckpointError: if the file holds no such network.
         InputError: if the attributes are not as many as the network's.
     """
-    facts, state = _read(path)
+    facts, state = ({}, from_tensorflow(read_variables(path))[0]) if is_tensorflow(path) else _read(path)
     return Translator(
         STGAN.from_state_dict(state),
         name="STGAN",

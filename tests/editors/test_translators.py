@@ -14,6 +14,7 @@ from maskedit.models.networks.attgan import AttGAN
 from maskedit.models.networks.stargan import StarGAN
 from maskedit.models.networks.stgan import STGAN
 from tests.editors.conftest import Seeing
+from tests.models.files.test_tensorflow import write
 
 NAMES = ("blond_hair", "black_hair", "smiling")
 SEEN = Seeing({"black_hair": [1, 0], "blond_hair": [0, 0], "smiling": [0, 1]})
@@ -98,6 +99,29 @@ def test_released_files_load_by_their_own_facts(tmp_path: Path) -> None:
     (tmp_path / "setting.txt").write_text("{}")
     with pytest.raises(CheckpointError, match=r"setting.txt is no setting.txt of AttGAN's; expected JSON"):
         attgan(tmp_path / "checkpoint" / "weights.49.pth", classifier=SEEN)
+
+
+def test_stgans_tensorflow_checkpoint_loads(tmp_path: Path) -> None:
+    """A network of ours, its weights turned and named as TensorFlow has them."""
+    network = STGAN(width=4, unit_width=4).eval()
+    variables = {}
+    for key, value in network.state_dict().items():
+        net, number, rest = key.split(".", 2)
+        i = int(number)
+        name = {"encoder": "Genc/Conv", "decoder": "Gdec/Conv2d_transpose", "stu": "Gstu/Conv"}[net]
+        if net == "stu":
+            kind = ("reset", "update", "candidate", "upsample").index(rest.split(".")[0])
+            i, name = (i, "Gstu/Conv2d_transpose") if kind == 3 else (3 * i + kind, name)
+        part = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+        leaf = {"weight": "weights", "bias": "biases"}.get(rest.split(".")[-1])
+        name += f"_{i}/" if i else "/"
+        name += f"BatchNorm/{part[rest.split('.')[-1]]}" if "norm" in rest else str(leaf)
+        variables[name] = (value.permute(2, 3, 1, 0) if value.ndim == 4 else value).contiguous().numpy()
+    write(tmp_path / "Epoch_(99).ckpt", variables)
+    found = stgan(tmp_path / "Epoch_(99).ckpt", classifier=SEEN)
+    assert found.capabilities.attributes[0] == "bald"
+    picture, told = torch.rand(1, 3, 32, 32), torch.rand(1, 13)
+    torch.testing.assert_close(found.network(picture, told), network(picture, told))
 
 
 def test_files_of_other_sizes_and_networks_are_refused(tmp_path: Path) -> None:
