@@ -7,6 +7,7 @@ do, and refuses the rest in a sentence. Tables and studies speak to editors alon
 from maskedit.editors.editor import Capabilities, Edited, Editor, capability_table
 from maskedit.editors.interfacegan import InterFaceGAN, conditional, fitted, going_together, walk
 from maskedit.editors.labels import ATTGAN_GROUPS, STARGAN_GROUPS, STGAN_GROUPS, present_labels, wanted_labels
+from maskedit.editors.maskfacegan import MaskFaceGAN
 from maskedit.editors.translators import Translator, attgan, stargan, stgan
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Edited",
     "Editor",
     "InterFaceGAN",
+    "MaskFaceGAN",
     "Translator",
     "attgan",
     "capability_table",

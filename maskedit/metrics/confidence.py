@@ -29,7 +29,7 @@ def mean(values: Float[Tensor, "n *_"]) -> Tensor:
 def interval(
     *samples: Float[Tensor, "_ *_"],
     statistic: Callable[..., Tensor | float] = mean,
-    kind: Literal["percentile", "basic"] = "percentile",
+    kind: Literal["percentile", "centred"] = "percentile",
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -42,9 +42,10 @@ def interval(
     Args:
         samples: one or more ``[n, ...]``, a row for each picture.
         statistic: of as many tensors; the mean of all numbers by default.
-        kind: ``"percentile"`` is the range of the draws' statistics; it keeps rates in [0, 1]. ``"basic"`` is that
-            range mirrored at the value, which is right for distances between sets: draws repeat pictures, so they
-            lie further apart than the samples.
+        kind: ``"percentile"`` is the range of the draws' statistics; it keeps rates in [0, 1]. ``"centred"`` is that
+            range moved so that the draws' mean is the value, for distances between sets: draws repeat pictures, so
+            they lie further apart than the samples. Neither tells what a distance is too large by, as small samples'
+            are.
         confidence: how much of the range, in (0, 1).
         resamples: how many draws.
         seed: of the draws.
@@ -63,8 +64,8 @@ def interval(
             expected="a confidence in (0, 1), at least 1 draw",
             actual=f"{confidence}, {resamples}",
         )
-    if kind not in ("percentile", "basic"):
-        raise InputError("unknown kind of interval", expected="'percentile' or 'basic'", actual=repr(kind))
+    if kind not in ("percentile", "centred"):
+        raise InputError("unknown kind of interval", expected="'percentile' or 'centred'", actual=repr(kind))
     random = torch.Generator().manual_seed(seed)
     value = float(statistic(*samples))
     drawn = []
@@ -72,5 +73,7 @@ def interval(
         rows = [torch.randint(len(sample), (len(sample),), generator=random) for sample in samples]
         drawn.append(float(statistic(*(s[r.to(s.device)] for s, r in zip(samples, rows, strict=True)))))
     tail = (1 - confidence) / 2
-    low, high = torch.tensor(drawn, dtype=torch.float64).nanquantile(torch.tensor([tail, 1 - tail]).double()).tolist()
-    return Interval(value, low, high) if kind == "percentile" else Interval(value, 2 * value - high, 2 * value - low)
+    draws = torch.tensor(drawn, dtype=torch.float64)
+    low, high = draws.nanquantile(torch.tensor([tail, 1 - tail]).double()).tolist()
+    moved = value - float(draws.nanmean()) if kind == "centred" else 0.0
+    return Interval(value, low + moved, high + moved)

@@ -11,7 +11,7 @@ def sample(count: int, dim: int, seed: int) -> torch.Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("kind", ["percentile", "basic"])
+@pytest.mark.parametrize("kind", ["percentile", "centred"])
 def test_it_covers_the_truth_as_often_as_it_says(kind) -> None:
     """200 samples of 50 numbers: a 90 % interval of the mean holds 0 about 180 times."""
     found = [
@@ -30,18 +30,20 @@ def test_it_is_as_wide_as_theory_says() -> None:
 
 def test_samples_are_drawn_independently_and_by_the_seed() -> None:
     x, y = sample(60, 3, 0), sample(50, 3, 1) + 1
-    found = [interval(x, y, statistic=frechet_distance, kind="basic", resamples=50, seed=seed) for seed in (3, 3, 4)]
+    found = [interval(x, y, statistic=frechet_distance, kind="centred", resamples=50, seed=seed) for seed in (3, 3, 4)]
     assert found[0] == found[1] != found[2]
     assert found[0].low < found[0].value < found[0].high
     assert found[0].value == float(frechet_distance(x, y))
 
 
-def test_a_basic_interval_undoes_what_drawing_again_adds_to_a_distance() -> None:
+def test_a_centred_interval_undoes_what_drawing_again_adds_to_a_distance() -> None:
     """Draws lie further apart than their samples, so the range of the draws lies above the value."""
     x, y = sample(40, 8, 0), sample(40, 8, 1)
     above = interval(x, y, statistic=frechet_distance, resamples=50)
-    below = interval(x, y, statistic=frechet_distance, resamples=50, kind="basic")
-    assert above.low > above.value > below.high
+    around = interval(x, y, statistic=frechet_distance, resamples=50, kind="centred")
+    assert above.low > above.value
+    assert around.low < around.value < around.high
+    assert around.high - around.low == pytest.approx(above.high - above.low)
 
 
 def test_numbers_that_are_missing_are_left_out() -> None:
