@@ -71,7 +71,7 @@ class MaskFaceGAN:
         names = tuple(edit.attributes)
         options: dict[str, Any] = {"target": list(edit.attributes.values()), "hold": edit.hold, "size": dict(edit.size)}
         if edit.smoothing is not None:
-            options["smoothing"] = edit.smoothing
-        problem = Problem(self.models, images, attributes=names, start=self.start)
+            options["smoothing"] = edit.smoothings(0.05)
+        problem = Problem(self.models, images, edit, start=self.start)
         result = run(problem, self.recipe(names, **options), seeds=seeds)
         return Edited(result.image.clamp(0, 1), self.capabilities, time.perf_counter() - begun)
