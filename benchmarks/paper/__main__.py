@@ -1,4 +1,4 @@
-"""``python -m benchmarks.paper TABLE --faces FOLDER --out FOLDER``: the like of a table of the paper.
+"""``python -m benchmarks.paper TABLE --faces FOLDER --out FOLDER``: the like of a table or figure of the paper.
 
 The first run makes the edits and keeps them as pictures; a later one goes on from what is there.
 """
@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.paper import editors
-from benchmarks.paper.table3 import table3
+from benchmarks.paper.ablation import ablation
+from benchmarks.paper.comparison import compare
+from benchmarks.paper.figure6 import figure6
 from maskedit.errors import MaskeditError
 from maskedit.models.weights.bundled import load
 
-TABLES = {"table3": table3}
+TABLES = ("table3", "table6", "figure6")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         models = load()
-        print(TABLES[options.table](options, models, editors.make_editors(options, models)))
+        made = ablation(models) if options.table == "table6" else editors.make_editors(options, models)
+        if options.table == "figure6":
+            print(figure6(options, models, made))
+        else:
+            print(compare(options.table, options, models, made))
     except MaskeditError as error:
         print(f"benchmarks.paper: {error}", file=sys.stderr)
         return 1

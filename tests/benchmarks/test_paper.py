@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+import maskedit as me
 from benchmarks.paper import __main__ as paper
-from benchmarks.paper import table3 as table
+from benchmarks.paper import comparison as table
+from benchmarks.paper.ablation import ablated, ablation
 from benchmarks.paper.pictures import edited_pictures, read_originals, write_picture
 from maskedit.editors import Capabilities, Edited
 from maskedit.errors import InputError
@@ -71,6 +73,27 @@ def test_table3_prints_every_editor_and_keeps_its_rows(folder, tmp_path, monkeyp
     assert paper.main(arguments) == 0
     assert capsys.readouterr().out == text
     assert len(editor.asked) == calls
+
+
+def test_figure6_shows_what_is_there(folder, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(paper.editors, "make_editors", lambda options, models: {"darkening": Darkening()})
+    arguments = ["figure6", "--faces", str(folder), "--out", str(tmp_path / "out"), "--count", "2"]
+    assert paper.main(arguments) == 0
+    assert capsys.readouterr().out.startswith("2 sheets in")
+    (sheet, _) = (Pillow.open(path) for path in sorted((tmp_path / "out" / "figure6").glob("*.png")))
+    left, right = (torch.tensor(list(sheet.crop((x, 30, x + 100, 130)).tobytes())).float() for x in (110, 238))
+    assert float((left * 0.5 - right).abs().mean()) < 1  # the original, and beside it the same at half its light
+
+
+def test_an_ablation_leaves_out_what_it_says() -> None:
+    whole = me.recipes.fast("wavy_hair")
+    assert str(ablated(me.recipes.fast, shape=True, detail=True)("wavy_hair")) == str(whole)
+    names = [[term.name for term in stage.terms] for stage in whole]
+    assert any(name.endswith("_shape") for stage in names for name in stage)
+    bare = ablated(me.recipes.fast, shape=False, detail=False)("wavy_hair")
+    assert [stage.name for stage in bare] == [stage.name for stage in whole][:-1]
+    assert not any(term.name.endswith("_shape") for stage in bare for term in stage.terms)
+    assert [editor.name for editor in ablation(me.load()).values()][-1] == "+ shape term (complete)"
 
 
 def test_what_gives_no_table_is_said(folder, tmp_path, capsys) -> None:

@@ -1,4 +1,4 @@
-"""Table III: how far the edited faces lie from the originals, editor by editor; with what the paper does not measure.
+"""Tables III and VI: how far edited faces lie from the originals, editor by editor; with what the paper leaves out.
 
 For each attribute, every face gains it, or loses it where it has it; distances are taken attribute by attribute and
 averaged, as in the paper. The paper's features are Inception's, of pictures at 299 px. Here they are those of the
@@ -44,10 +44,11 @@ COLUMNS = {
 }
 
 
-def table3(options: argparse.Namespace, models: Models, editors: Mapping[str, Editor]) -> str:
-    """Compute the rows that are not in the output folder yet; the table in Markdown, also as ``table3.md``.
+def compare(table: str, options: argparse.Namespace, models: Models, editors: Mapping[str, Editor]) -> str:
+    """Compute the rows that are not in the output folder yet; the table in Markdown, also as ``TABLE.md``.
 
     Args:
+        table: its name, and that of its folder.
         options: faces, out, count, batch, attributes, resamples.
         models: whose classifier says which faces show an attribute.
         editors: by short name.
@@ -58,7 +59,7 @@ def table3(options: argparse.Namespace, models: Models, editors: Mapping[str, Ed
     originals = read_originals(options.faces, models.generator.resolution, options.count, needed=NEEDED)
     rows = {}
     for short, editor in editors.items():
-        path = options.out / "table3" / f"{short}.json"
+        path = options.out / table / f"{short}.json"
         asked = {"faces": list(originals.names), "attributes": list(attributes_of(editor, options))}
         kept = json.loads(path.read_text()) if path.is_file() else {}
         if {key: kept.get(key) for key in asked} != asked:
@@ -67,7 +68,7 @@ def table3(options: argparse.Namespace, models: Models, editors: Mapping[str, Ed
             write_whole(path, json.dumps(kept, indent=1))
         rows[editor.name] = kept
     text = "\n\n".join((markdown(rows), capability_table(editors.values()))) + "\n"
-    write_whole(options.out / "table3.md", text)
+    write_whole(options.out / f"{table}.md", text)
     return text
 
 
