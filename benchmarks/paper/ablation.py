@@ -25,7 +25,7 @@ def ablated(recipe: Callable[..., Schedule], *, shape: bool, detail: bool) -> Ca
         stages = [stage for stage in schedule if detail or stage.name != "detail"]
         if not shape:
             stages = [
-                replace(stage, terms=Objective([term for term in stage.terms if not term.name.endswith("_shape")]))
+                replace(stage, objective=Objective([term for term in stage.terms if not term.name.endswith("_shape")]))
                 for stage in stages
             ]
         return Schedule(*stages, blend=schedule.blend)

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from maskedit.models.networks.attgan import AttGAN, AttGANDiscriminator
 from maskedit.training.adversarial import (
-    AdversarialProtocol,
+    AdversarialHyperparameters,
     Losses,
+    adversarial_options,
     attribute_names,
     compete,
     cross_entropy,
     gradient_penalty,
 )
-from maskedit.training.protocol import read_options
 
 Told = Callable[[Tensor, Tensor], Tensor]
 """What the generator is told for labels and wanted labels."""
@@ -74,29 +74,31 @@ def generator_losses(
     return fake + 10 * cls + 100 * rec, parts
 
 
-def halfway(rate: float, step: int, steps: int) -> float:
-    """A rate that falls to a tenth halfway."""
-    return rate if step < steps / 2 else rate / 10
+def halfway(step: int, steps: int) -> float:
+    """1, and a tenth from halfway on."""
+    return 1.0 if step < steps / 2 else 0.1
 
 
-SMALL = AdversarialProtocol(size=64, width=12, hidden=128, steps=3000, batch=16, critic=2, rate=4e-4, average=0.995)
-PAPER = AdversarialProtocol(steps=190_000, mirrored=0.0)
+SMALL = AdversarialHyperparameters(
+    size=64, width=12, hidden=128, steps=3000, batch=16, critic=2, rate=4e-4, average=0.995
+)
+PAPER = AdversarialHyperparameters(steps=190_000, mirrored=0.0)
 PRESETS = {"small": SMALL, "paper": PAPER}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    protocol, options = read_options(__doc__, PRESETS, arguments)
-    torch.manual_seed(protocol.seed)
-    count = len(attribute_names(protocol))
+    hyper, options = adversarial_options(__doc__, PRESETS, arguments)
+    torch.manual_seed(hyper.seed)
+    count = len(attribute_names(hyper))
     compete(
         "attgan",
-        AttGAN(attributes=count, width=protocol.width),
-        AttGANDiscriminator(attributes=count, width=protocol.width, size=protocol.size, hidden=protocol.hidden),
+        AttGAN(attributes=count, width=hyper.width),
+        AttGANDiscriminator(attributes=count, width=hyper.width, size=hyper.size, hidden=hyper.hidden),
         discriminator_losses=discriminator_losses,
         generator_losses=generator_losses,
         told=told,
-        rate=lambda i: halfway(protocol.rate, i, protocol.steps),
-        protocol=protocol,
+        rate=lambda i: halfway(i, hyper.steps),
+        hyper=hyper,
         options=options,
     )
 

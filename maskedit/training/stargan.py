@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from maskedit.models.networks.stargan import StarGAN, StarGANDiscriminator
 from maskedit.training.adversarial import (
-    AdversarialProtocol,
+    AdversarialHyperparameters,
     Losses,
+    adversarial_options,
     attribute_names,
     compete,
     cross_entropy,
     gradient_penalty,
 )
-from maskedit.training.loop import decayed
-from maskedit.training.protocol import number, read_options
+from maskedit.training.loop import linear_decay
+from maskedit.training.options import number
 
 
 def told(labels: Float[Tensor, "b a"], wanted: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
@@ -71,7 +72,7 @@ def generator_losses(
 
 
 @dataclass(frozen=True, kw_only=True)
-class StarGANProtocol(AdversarialProtocol):
+class StarGANHyperparameters(AdversarialHyperparameters):
     """The numbers of this training."""
 
     batch: int = number(16, "pictures a batch")
@@ -81,26 +82,26 @@ class StarGANProtocol(AdversarialProtocol):
 
 
 PRESETS = {
-    "small": StarGANProtocol(
+    "small": StarGANHyperparameters(
         size=64, width=16, blocks=3, layers=5, steps=3000, batch=8, critic=2, rate=4e-4, average=0.995
     ),
-    "paper": StarGANProtocol(),
+    "paper": StarGANHyperparameters(),
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    protocol, options = read_options(__doc__, PRESETS, arguments)
-    torch.manual_seed(protocol.seed)
-    count = len(attribute_names(protocol))
+    hyper, options = adversarial_options(__doc__, PRESETS, arguments)
+    torch.manual_seed(hyper.seed)
+    count = len(attribute_names(hyper))
     compete(
         "stargan",
-        StarGAN(attributes=count, width=protocol.width, blocks=protocol.blocks),
-        StarGANDiscriminator(attributes=count, width=protocol.width, layers=protocol.layers, size=protocol.size),
+        StarGAN(attributes=count, width=hyper.width, blocks=hyper.blocks),
+        StarGANDiscriminator(attributes=count, width=hyper.width, layers=hyper.layers, size=hyper.size),
         discriminator_losses=discriminator_losses,
         generator_losses=generator_losses,
         told=told,
-        rate=lambda i: decayed(protocol.rate, i, protocol.steps, final=0.5),
-        protocol=protocol,
+        rate=lambda i: linear_decay(i, hyper.steps, final=0.5),
+        hyper=hyper,
         options=options,
     )
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from maskedit.models.networks.stgan import STGAN, STGANDiscriminator
 from maskedit.training import attgan
-from maskedit.training.adversarial import attribute_names, compete
-from maskedit.training.protocol import read_options
+from maskedit.training.adversarial import adversarial_options, attribute_names, compete
 
 
 def told(labels: Float[Tensor, "b a"], wanted: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
@@ -29,18 +28,18 @@ PRESETS = {"small": replace(attgan.SMALL, width=10), "paper": attgan.PAPER}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    protocol, options = read_options(__doc__, PRESETS, arguments)
-    torch.manual_seed(protocol.seed)
-    count, width = len(attribute_names(protocol)), protocol.width
+    hyper, options = adversarial_options(__doc__, PRESETS, arguments)
+    torch.manual_seed(hyper.seed)
+    count, width = len(attribute_names(hyper)), hyper.width
     compete(
         "stgan",
         STGAN(attributes=count, width=width, unit_width=width),
-        STGANDiscriminator(attributes=count, width=width, size=protocol.size, hidden=protocol.hidden),
+        STGANDiscriminator(attributes=count, width=width, size=hyper.size, hidden=hyper.hidden),
         discriminator_losses=discriminator_losses,
         generator_losses=generator_losses,
         told=told,
-        rate=lambda i: attgan.halfway(protocol.rate, i, protocol.steps),
-        protocol=protocol,
+        rate=lambda i: attgan.halfway(i, hyper.steps),
+        hyper=hyper,
         options=options,
     )
 

@@ -80,7 +80,9 @@ def test_figure6_shows_what_is_there(folder, tmp_path, monkeypatch, capsys) -> N
     arguments = ["figure6", "--faces", str(folder), "--out", str(tmp_path / "out"), "--count", "2"]
     assert paper.main(arguments) == 0
     assert capsys.readouterr().out.startswith("2 sheets in")
-    (sheet, _) = (Pillow.open(path) for path in sorted((tmp_path / "out" / "figure6").glob("*.png")))
+    first, _ = sorted((tmp_path / "out" / "figure6").glob("*.png"))
+    with Pillow.open(first) as sheet:
+        sheet.load()
     left, right = (torch.tensor(list(sheet.crop((x, 30, x + 100, 130)).tobytes())).float() for x in (110, 238))
     assert float((left * 0.5 - right).abs().mean()) < 1  # the original, and beside it the same at half its light
 

@@ -14,7 +14,7 @@ from maskedit.models.networks.stargan import StarGAN, StarGANDiscriminator
 from maskedit.models.networks.stgan import STGAN, STGANDiscriminator
 from maskedit.training import attgan, loop, stargan, stgan
 from maskedit.training.adversarial import cross_entropy, gradient_penalty, others_labels
-from maskedit.training.loop import draws
+from maskedit.training.loop import step_rng
 from tests.models.networks.rivals import Reference
 
 METHODS = {
@@ -52,7 +52,7 @@ def test_losses_and_gradients_are_the_released_programs(fixtures, name) -> None:
 
 def test_what_is_not_known_is_neither_wanted_nor_learned() -> None:
     labels = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.5]])
-    wanted = others_labels(labels, draws(0, 0))
+    wanted = others_labels(labels, step_rng(0, 0))
     assert set(wanted.flatten().tolist()) == {0.0, 0.5, 1.0}
     for picture, own in zip(wanted, labels, strict=True):
         other = labels[1] if torch.equal(own, labels[0]) else labels[0]
@@ -83,7 +83,7 @@ def command(request: pytest.FixtureRequest, drawn_faces: Path, drawn_labels: Pat
 def test_resumed_equals_unbroken_and_the_generator_loads(command, tmp_path, monkeypatch) -> None:
     name, run = command
     run(tmp_path / "unbroken")
-    keep = loop.keep
+    keep = loop.save_checkpoint
 
     def keep_then_die(path, kept, step, seconds):
         keep(path, kept, step, seconds)
@@ -91,7 +91,7 @@ def test_resumed_equals_unbroken_and_the_generator_loads(command, tmp_path, monk
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "keep", keep_then_die)
+        patch.setattr(loop, "save_checkpoint", keep_then_die)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "broken")
     run(tmp_path / "broken")
