@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.faces.edits import kin
 from benchmarks.paper.pictures import Originals, edited_pictures, present, read_originals
-from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES
+from maskedit.attributes import ATTRIBUTE_REGIONS
 from maskedit.editors import Editor, capability_table
 from maskedit.files import write_whole
 from maskedit.metrics import (
@@ -121,12 +122,6 @@ def row(
         | {"seconds": [sum(seconds) / len(seconds)] * 3},
         "by_attribute": single,
     }
-
-
-def kin(name: str, known: tuple[str, ...]) -> list[int]:
-    """The columns of the attribute and of those that it excludes."""
-    group = next((group for group in (HAIR_COLOURS, HAIR_SHAPES) if name in group), (name,))
-    return [i for i, other in enumerate(known) if other in group]
 
 
 def markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
