@@ -58,3 +58,9 @@ def test_labels_are_what_the_classifier_sees() -> None:
     assert present_labels(classifier, images, ["bangs", "young"]).tolist() == [[0, 1], [0, 0]]
     with pytest.raises(InputError, match="the classifier has no attribute 'bald'"):
         present_labels(classifier, images, ["young", "bald"])
+
+
+def test_what_is_taken_away_excludes_nothing() -> None:
+    names = ["blond_hair", "black_hair"]
+    wanted = wanted_labels(torch.ones(1, 2), names, {"blond_hair": 0.0}, ATTGAN_GROUPS)
+    torch.testing.assert_close(wanted, torch.tensor([[0.0, 1.0]]))

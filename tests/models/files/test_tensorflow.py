@@ -99,6 +99,12 @@ def test_what_is_not_there_or_not_read_is_refused(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="is in slices, which are not read"):
         read_variables(path)
     write(path, VARIABLES)
+    index = path.with_name("model.ckpt.index")
+    whole = index.read_bytes()
+    index.write_bytes(whole[:2] + bytes([127]) + whole[3:])  # the length of the first value
+    with pytest.raises(CheckpointError, match="got an entry lies beyond its block"):
+        read_variables(path)
+    index.write_bytes(whole)
     data = path.with_name("model.ckpt.data-00000-of-00001")
     data.write_bytes(data.read_bytes()[:50])
     with pytest.raises(CheckpointError, match="data-00000-of-00001 is too short for"):
