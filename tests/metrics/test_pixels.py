@@ -72,3 +72,13 @@ def test_an_empty_mask_gives_no_number() -> None:
     nowhere = torch.zeros(2, 1, 40, 40).double()
     assert psnr(first, second, nowhere).isnan().all()
     assert ssim(first, second, nowhere).isnan().all()
+
+
+def test_psnr_under_a_mask_is_that_of_the_part() -> None:
+    metrics = pytest.importorskip("skimage.metrics", reason="needs scikit-image")
+    first, second = pair()
+    mask = torch.zeros(2, 1, 40, 40).double()
+    mask[:, :, :4, 2:9] = 1
+    for i, found in enumerate(psnr(first, second, mask).tolist()):
+        here = first[i, :, :4, 2:9].numpy(), second[i, :, :4, 2:9].numpy()
+        assert found == pytest.approx(metrics.peak_signal_noise_ratio(*here, data_range=1), rel=1e-9)
