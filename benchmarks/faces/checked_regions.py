@@ -33,10 +33,10 @@ from torch import Tensor
 from benchmarks.faces import DATA
 from benchmarks.faces.photos import labelled_faces
 from maskedit.attributes import REGIONS
+from maskedit.metrics import intersection_over_union
 from maskedit.training.faces import Faces
 from maskedit.training.given_regions import read_regions
 from maskedit.training.labels import Labels, load_labels
-from maskedit.training.parser import overlap
 from maskedit.training.sheets import write_png
 
 COLOURS = ("white", "red", "magenta", "cyan", "yellow", "orange", "lime", "blue", "gray")  # of REGIONS, on the sheets
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows, maps = checked_regions(faces, labels)
     options.out.mkdir(parents=True, exist_ok=True)
     sheets(faces.images[rows], maps, [faces.names[row] for row in rows.tolist()], options.out)
-    shares = overlap(labels.regions[rows], maps)
+    shares = intersection_over_union(labels.regions[rows], maps, len(REGIONS))
     print(f"{len(rows)} photos; measured against corrected, intersection over union:")
     for name, share in zip(REGIONS, shares.tolist(), strict=True):
         print(f"{name:12} {100 * share:5.1f} %")

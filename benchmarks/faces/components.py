@@ -32,13 +32,12 @@ from benchmarks.faces.component_tables import NAMES, TABLES, Batch, Says, Table
 from benchmarks.faces.photos import labelled_faces
 from maskedit.attributes import REGIONS, target_regions
 from maskedit.files import sha256, write_whole
+from maskedit.metrics import intersection_over_union, psnr
 from maskedit.models.weights.bundled import WEIGHTS, load_judge
 from maskedit.training.classifier import balanced_accuracy
 from maskedit.training.labels import SIZE, load_labels
 from maskedit.training.loop import Training, linear_decay, step_rng, train
 from maskedit.training.options import Hyperparameters
-from maskedit.training.parser import overlap
-from maskedit.training.reconstruction import psnr
 
 
 def learn(net: nn.Module, table: Table, batches: Batch, folder: Path, steps: int, batch: int, seed: int) -> nn.Module:
@@ -222,7 +221,9 @@ class Analysis:
         """Balanced accuracy of each attribute, or overlap of each region, by what it is measured against."""
         if self.table.role == "classifier":
             return {name: balanced_accuracy(told[rows], true) for name, (rows, true) in self.truths.items()}
-        return {name: overlap(told[rows], true) for name, (rows, true) in self.truths.items()}
+        return {
+            name: intersection_over_union(told[rows], true, len(REGIONS)) for name, (rows, true) in self.truths.items()
+        }
 
     def rows(self) -> list[list[str]]:
         """A row for each network whose training has ended."""

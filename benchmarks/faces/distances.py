@@ -5,69 +5,19 @@ distances that others took in the features of other networks.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.faces.tables import Table
+from maskedit.metrics import frechet_distance, kernel_distance, prdc
 from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.models.networks.stylegan2 import StyleGAN2
-from maskedit.protocols import LatentDistribution, Models
+from maskedit.protocols import Models
+from maskedit.training.boundaries import sampled
 from maskedit.training.faces import Faces
 from maskedit.training.generator import noises_for
 from maskedit.training.loop import step_rng
-from maskedit.types import Image, Latent
-
-NEIGHBOURS = 3
-
-
-def kernel_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
-    """Squared maximum mean discrepancy under the kernel ``(x . y / d + 1) ** 3``.
-
-    Unbiased: 0 on average for two samples of one distribution, and so at times below (Gretton et al. 2012, eq. 3).
-    """
-
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return (a @ b.T / a.shape[1] + 1) ** 3
-
-    def among(a: Tensor) -> Tensor:
-        values = kernel(a, a)
-        return (values.sum() - values.diagonal().sum()) / (len(a) * (len(a) - 1))
-
-    return among(x) + among(y) - 2 * kernel(x, y).mean()
-
-
-def frechet_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, ""]:
-    """Squared Fréchet distance of the Gaussians with the two samples' means and covariances.
-
-    ``|mean - mean'|^2 + tr(C + C' - 2 (C C')^(1/2))`` (Dowson and Landau 1982). Small samples lie further apart than
-    what they were drawn from: compare samples of like sizes.
-    """
-    first, second = torch.cov(x.T), torch.cov(y.T)
-    values, directions = torch.linalg.eigh(first)
-    root = directions * values.clamp(min=0).sqrt() @ directions.T
-    shared = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
-    return (x.mean(0) - y.mean(0)).square().sum() + first.trace() + second.trace() - 2 * shared
-
-
-def within(x: Float[Tensor, "n d"], of: Float[Tensor, "m d"], neighbours: int) -> Bool[Tensor, " n"]:
-    """Whether each of ``x`` lies nearer to one of the others than that one's k-th neighbour among its own."""
-    exact = "donot_use_mm_for_euclid_dist"
-    radii = torch.cdist(of, of, compute_mode=exact).kthvalue(neighbours + 1).values  # the nearest of all is itself
-    return (torch.cdist(x, of, compute_mode=exact) <= radii).any(1)
-
-
-def precision_recall(
-    drawn: Float[Tensor, "n d"], real: Float[Tensor, "m d"], neighbours: int = NEIGHBOURS
-) -> tuple[float, float]:
-    """The share of drawn pictures among the real ones, and of real ones among the drawn (Kynkäänniemi et al. 2019)."""
-    shares = within(drawn, real, neighbours), within(real, drawn, neighbours)
-    return float(shares[0].float().mean()), float(shares[1].float().mean())
-
-
-def sampled(latents: LatentDistribution, count: int, rng: torch.Generator) -> Latent:
-    """Latents drawn from the Gaussian with this mean and these components."""
-    scores = torch.randn(count, len(latents.deviations), generator=rng).to(latents.mean) * latents.deviations
-    return latents.mean + (scores @ latents.components).unflatten(1, latents.mean.shape)
+from maskedit.types import Image
 
 
 @torch.no_grad()
@@ -97,7 +47,7 @@ def distances(models: Models, net: FaceEmbedding, train: Faces, test: Faces) -> 
         ("generated faces", embedded(net, drawn_faces(models, len(train)))),
     ):
         kernel, frechet = float(kernel_distance(numbers, held_out)), float(frechet_distance(numbers, held_out))
-        rows.append((name, kernel, frechet, *precision_recall(numbers, held_out)))
+        rows.append((name, kernel, frechet, *prdc(numbers, held_out)[:2]))
     return Table(
         f"{len(train)} pictures each against the {len(test)} held-out photos at {size} px, in {net.dim} numbers of "
         "the bundled embedding",

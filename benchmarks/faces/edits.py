@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmarks.faces.reconstruction import face_mask
 from benchmarks.faces.tables import Table, shown
 from maskedit.attributes import ATTRIBUTE_REGIONS, HAIR_COLOURS, HAIR_SHAPES
+from maskedit.metrics import identity_similarity, moved, psnr, spill, success
 from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.problem import Problem
 from maskedit.protocols import Classifier, Models
@@ -25,7 +26,6 @@ from maskedit.schedule import Schedule
 from maskedit.solve import Result, run
 from maskedit.training.faces import Faces
 from maskedit.training.loop import step_rng
-from maskedit.training.reconstruction import psnr
 from maskedit.training.sheets import sheet
 from maskedit.types import Image, Latent, Logits
 
@@ -36,15 +36,10 @@ HEAD = (
 ON_SHEET = 8
 
 
-def others(attribute: str, known: Sequence[str]) -> list[int]:
-    """Which of the known attributes an edit of one should leave alone: not those that exclude it."""
-    kin = next((group for group in (HAIR_COLOURS, HAIR_SHAPES) if attribute in group), (attribute,))
-    return [i for i, name in enumerate(known) if name not in kin]
-
-
-def identity_distance(net: FaceEmbedding, first: Image, second: Image) -> Float[Tensor, " n"]:
-    """1 less the cosine of the angle between the embeddings of two pictures: 0 for the same."""
-    return 1 - F.cosine_similarity(net.embed(first), net.embed(second))
+def kin(attribute: str, known: Sequence[str]) -> list[int]:
+    """The columns of an attribute and of those that it excludes: what an edit of it may change."""
+    group = next((group for group in (HAIR_COLOURS, HAIR_SHAPES) if attribute in group), (attribute,))
+    return [i for i, name in enumerate(known) if name in group]
 
 
 def eligible(known: Float[Tensor, " n"], target: int, count: int | None, seed: int = 0) -> list[int]:
@@ -96,24 +91,24 @@ def figures(
         return by.classify(pictures, by.attributes)
 
     def reached(by: Classifier, logits: Logits) -> Float[Tensor, " n"]:
-        return ((logits[:, by.attributes.index(attribute)] > 0) == bool(target)).float()
+        return success(logits[:, by.attributes.index(attribute)], target).float()
 
     classifier = models.classifier
     assert classifier is not None
     edited = result.image.clamp(0, 1)
     before, after = judged(judge, photos), judged(judge, edited)
-    rest = others(attribute, judge.attributes)
+    may = kin(attribute, judge.attributes)
     outside = 1 - result.masks["blend"]
     return torch.stack(
         [
             reached(judge, before),
             reached(judge, after),
             reached(classifier, judged(classifier, edited)),
-            ((before > 0) != (after > 0))[:, rest].float().mean(1),
-            (before.sigmoid() - after.sigmoid())[:, rest].abs().mean(1),
+            spill(before, after, but=may),
+            moved(before, after, but=may),
             psnr(result.generated, photos, outside),
             psnr(result.generated, photos, outside * visible),
-            identity_distance(net, photos, edited),
+            1 - identity_similarity(net, photos, edited),
         ],
         1,
     )

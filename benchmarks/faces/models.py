@@ -11,13 +11,13 @@ from benchmarks.faces.checked import known_attributes
 from benchmarks.faces.checked_regions import checked_regions
 from benchmarks.faces.tables import Table
 from maskedit.attributes import REGIONS
+from maskedit.metrics import intersection_over_union
 from maskedit.models.weights.bundled import load_judge, load_landmarks
 from maskedit.protocols import Classifier, Models, Parser
 from maskedit.training.classifier import balanced_accuracy
 from maskedit.training.faces import Faces
 from maskedit.training.labels import SIZE, Labels
 from maskedit.training.landmarks import held_out_error
-from maskedit.training.parser import overlap
 
 FEWEST = 5
 """With fewer pictures that have an attribute, or have it not, its accuracy is no figure."""
@@ -71,7 +71,7 @@ def region_figures(parser: Parser, faces: Faces, labels: Labels) -> Table:
         photos = faces.resized(through)[checked].float() / 255
         maps = [parser.parse(part, REGIONS).argmax(1).byte() for part in photos.split(32)]
         found[f"parser, photos at {through} px"] = torch.cat(maps)
-    columns = [overlap(maps, right) for maps in found.values()]
+    columns = [intersection_over_union(maps, right, len(REGIONS)) for maps in found.values()]
     cells = ([*column.tolist(), float(column.nanmean())] for column in columns)
     rows = zip((*REGIONS, "mean"), *cells, strict=True)
     title = f"Intersection over union with the regions of {len(checked)} photos, corrected by eye"

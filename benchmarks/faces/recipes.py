@@ -23,9 +23,9 @@ import maskedit as me
 from benchmarks.faces.checked import checked_attributes
 from benchmarks.faces.photos import labelled_faces
 from maskedit.files import write_whole
+from maskedit.metrics import psnr
 from maskedit.models.weights.bundled import load_judge
 from maskedit.schedule import Change, Moment
-from maskedit.training.reconstruction import psnr
 from maskedit.training.sheets import sheet
 
 RECIPES: Mapping[str, Callable[..., me.Recipe]] = {

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmarks.faces.tables import Table
 from maskedit.attributes import REGIONS
+from maskedit.metrics import lpips, psnr
 from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.problem import Problem
@@ -18,7 +19,7 @@ from maskedit.schedule import NormalizeNoise, Schedule, Stage, latent, noise
 from maskedit.solve import run
 from maskedit.terms import preserve, white_noise
 from maskedit.training.faces import Faces
-from maskedit.training.reconstruction import psnr, reconstruct
+from maskedit.training.reconstruction import reconstruct
 from maskedit.types import Image, Latent
 
 SIZE = 64
@@ -41,13 +42,10 @@ def face_mask(parser: Parser, photos: Image) -> Float[Tensor, "b 1 64 64"]:
 
 @torch.no_grad()
 def perceptual_distance(net: FaceEmbedding, drawn: Image, photos: Image) -> Float[Tensor, " n"]:
-    """Mean squared distance of the network's maps, each pixel's features brought to length 1, over all sizes."""
+    """Mean squared distance of the network's maps, each pixel's features brought to length 1, a mean over the sizes."""
 
-    def apart(a: Tensor, b: Tensor) -> Tensor:
-        pairs = zip(net.features(a), net.features(b), strict=True)
-        return torch.stack([(F.normalize(x) - F.normalize(y)).square().sum(1).mean((1, 2)) for x, y in pairs]).mean(0)
-
-    return torch.cat([apart(a.clamp(0, 1), b) for a, b in zip(drawn.split(64), photos.split(64), strict=True)])
+    parts = zip(drawn.split(64), photos.split(64), strict=True)
+    return torch.cat([lpips(net.features, a.clamp(0, 1), b) for a, b in parts]) / len(net.levels)
 
 
 def projections(

@@ -23,6 +23,19 @@ TRAININGS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "judge": {"bundled": ("judge", "a second classifier of another kind, for success that nothing was optimised for")},
     "landmarks": {"bundled": ("landmarks", "the 68 points of a face, for alignment")},
+    "boundaries": {"bundled": ("boundaries", "InterFaceGAN's directions of attributes, for a generator as it is")},
+    "stargan": {
+        "small": ("stargan", "a rival of the paper, at 64 px: one generator, told the wanted labels"),
+        "paper": ("stargan", "the same as released: 128 px, 200,000 iterations"),
+    },
+    "attgan": {
+        "small": ("attgan", "a rival of the paper, at 64 px: encoder, and decoder told the wanted attributes"),
+        "paper": ("attgan", "the same as released: 128 px, 200 epochs of CelebA"),
+    },
+    "stgan": {
+        "small": ("stgan", "a rival of the paper, at 64 px: AttGAN with selective transfer units, told the difference"),
+        "paper": ("stgan", "the same as released: 128 px"),
+    },
     "embedding": {"bundled": ("embedding", "64 numbers that tell photos apart, for figures")},
 }
 """What can be trained -> preset -> its module in ``maskedit.training``, and what it is. The first is the default."""

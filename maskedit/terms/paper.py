@@ -64,15 +64,15 @@ def perceptual(
         InputError: if there are not either features or a distance.
     """
     _some(regions, "perceptual")
-    if (features is None) == (distance is None):
-        raise InputError(
-            "perceptual() needs something that looks",
-            expected="features or distance",
-            actual="neither" if features is None else "both",
-        )
-    if distance is not None:
+    if features is not None and distance is None:
+        return Term("perceptual", masked_perceptual, reads=partial(_features, regions, features), regions=regions)
+    if distance is not None and features is None:
         return Term("perceptual", distance, reads=partial(_seen_alike, regions), regions=regions)
-    return Term("perceptual", masked_perceptual, reads=partial(_features, regions, features), regions=regions)
+    raise InputError(
+        "perceptual() needs something that looks",
+        expected="features or distance",
+        actual="neither" if features is None else "both",
+    )
 
 
 def identity(*, embed: Callable[[Image], Float[Tensor, "b dim"]]) -> Term:

@@ -93,6 +93,8 @@ def generator_and_mean(path: Path | None) -> tuple[StyleGAN2, Float[Tensor, "lay
     """The generator of a checkpoint, or the bundled one, and its mean latent."""
     if path is not None:
         generator = load_generator(path)
+        if not isinstance(generator, StyleGAN2):
+            raise InputError(f"{path} holds no StyleGAN2", actual=type(generator).__name__)
         return generator, generator.mean_latent()
     models = load()
     assert isinstance(models.generator, StyleGAN2)

@@ -115,6 +115,7 @@ def training(hyper: GeneratorHyperparameters, options: argparse.Namespace) -> Tr
     generator = StyleGAN2(**generator_config(size))
     for conv in generator.convs:
         assert isinstance(conv, StyledConv)
+        assert conv.noise_strength is not None  # this one has noise
         nn.init.constant_(conv.noise_strength, NOISE).requires_grad_(False)
     if options.start:
         begun = {k.removeprefix("0."): v for k, v in ema_weights(options.start).items() if k.startswith("0.")}
@@ -145,7 +146,8 @@ def training(hyper: GeneratorHyperparameters, options: argparse.Namespace) -> Tr
         weight = (both[:, 3:] * (255 / 50)).to(device)
         generator.requires_grad_(i >= encoder_until)
         for conv in generator.convs:
-            conv.noise_strength.requires_grad_(False)
+            if conv.noise_strength is not None:
+                conv.noise_strength.requires_grad_(False)
 
         latent = encoder.encode(photos)
         moved = latent + 0.03 * torch.randn(latent.shape, generator=rng).to(device)

@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 from torch import Tensor, nn
 
 from maskedit.attributes import REGIONS
+from maskedit.metrics import intersection_over_union
 from maskedit.models.networks.portraits import PortraitParser
 from maskedit.training.augment import degrade, one_hot, random_affine, recolour, warp_affine
 from maskedit.training.faces import Faces, balanced, load_faces
@@ -56,15 +57,9 @@ def augmented(
     return degrade(recolour(both[:, :3], rng), rng, smallest=24), both[:, 3:]
 
 
-def overlap(found: UInt8[Tensor, "n h w"], right: UInt8[Tensor, "n h w"]) -> Float[Tensor, " regions"]:
-    """Intersection over union of each of ``REGIONS``, over all pixels of all maps; NaN for a region in neither."""
-    pairs = [(found == region, right == region) for region in range(len(REGIONS))]
-    return torch.stack([(a & b).sum() / (a | b).sum() for a, b in pairs])
-
-
 def held_out_overlap(net: RegionNet, faces: Faces, labels: Labels, through: int = SIZE) -> Float[Tensor, " regions"]:
-    """:func:`overlap` with the measured labels, on photos that first went ``through`` so many pixels a side."""
-    return overlap(found_regions(net, faces.resized(through)), labels.regions)
+    """IoU of each region with the measured labels, on photos that first went ``through`` so many pixels a side."""
+    return intersection_over_union(found_regions(net, faces.resized(through)), labels.regions, len(REGIONS))
 
 
 @torch.no_grad()

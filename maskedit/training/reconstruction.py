@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from maskedit.metrics import psnr
 from maskedit.models.networks.stylegan2 import StyleGAN2
 from maskedit.protocols import Encoder
 from maskedit.training.sheets import sheet
@@ -25,25 +26,6 @@ def pyramid_distance(
         bands.append(band.abs().mul(weight).mean())
         apart, weight = smaller, F.avg_pool2d(weight, 2)
     return total + 1.5 * sum(bands, apart.abs().mul(weight).mean())
-
-
-def psnr(
-    drawn: Float[Tensor, "b 3 h w"], photos: Float[Tensor, "b 3 h w"], mask: Float[Tensor, "b 1 h w"] | None = None
-) -> Float[Tensor, " b"]:
-    """Peak signal to noise ratio of each picture as it is shown, in dB.
-
-    Args:
-        drawn: clamped to [0, 1].
-        photos: in [0, 1].
-        mask: where to look; everywhere by default.
-
-    Returns:
-        ``[b]``; NaN where the mask is nowhere.
-    """
-    error = (drawn.clamp(0, 1) - photos).square()
-    if mask is None:
-        return -10 * error.mean((1, 2, 3)).log10()
-    return -10 * ((error * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3)))).log10()
 
 
 @torch.no_grad()

@@ -13,10 +13,10 @@ from benchmarks.faces import DATA
 from benchmarks.faces import checked_regions as module
 from benchmarks.faces.checked_regions import SIDE, checked_regions, sheets
 from maskedit.attributes import REGIONS
+from maskedit.metrics import intersection_over_union
 from maskedit.training.faces import load_faces
 from maskedit.training.given_regions import Painted, paint, read_regions
 from maskedit.training.labels import load_labels
-from maskedit.training.parser import overlap
 from tests.training.drawn import SIZE, drawn_face, drawn_landmarks
 
 LEFT = [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]
@@ -93,7 +93,7 @@ def test_skin_goes_around_features_and_hair_over_them(feature: str) -> None:
 def test_overlap_is_intersection_over_union() -> None:
     right = torch.tensor([[[0, 0], [4, 4]]], dtype=torch.uint8)
     found = torch.tensor([[[0, 4], [4, 4]]], dtype=torch.uint8)
-    shares = overlap(found, right)
+    shares = intersection_over_union(found, right, len(REGIONS))
     assert shares[0].item() == pytest.approx(1 / 2)
     assert shares[4].item() == pytest.approx(2 / 3)
     assert shares[[1, 2, 3, 5, 6, 7, 8]].isnan().all()
@@ -156,6 +156,6 @@ def test_command_writes_sheets_and_tells_overlap(tmp_path: Path, capsys: pytest.
     faces = load_faces(folder, "test")
     labels = load_labels(DATA, faces)
     rows, maps = checked_regions(faces, labels)
-    share = overlap(labels.regions[rows], maps)[number("ears")].item()
+    share = intersection_over_union(labels.regions[rows], maps, len(REGIONS))[number("ears")].item()
     assert 0 < share < 1
     assert told[1 + number("ears")].endswith(f"{100 * share:.1f} %")

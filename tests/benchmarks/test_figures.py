@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks.faces import edits as module
 from benchmarks.faces.blends import KINDS, against, blends
-from benchmarks.faces.edits import HEAD, Fits, edits, eligible, identity_distance, others
+from benchmarks.faces.edits import HEAD, Fits, edits, eligible, kin
 from benchmarks.faces.models import FEWEST, accuracies, region_figures
 from benchmarks.faces.photos import spread
 from benchmarks.faces.tables import Table
@@ -99,15 +99,8 @@ def test_edits_go_where_they_have_something_to_do() -> None:
 
 def test_what_excludes_an_attribute_may_change() -> None:
     known = (*HAIR_COLOURS, "smiling", "wavy_hair")
-    assert others("blond_hair", known) == [4, 5]
-    assert others("smiling", known) == [0, 1, 2, 3, 5]
-
-
-def test_identity_distance() -> None:
-    photos = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    net = load_embedding()
-    torch.testing.assert_close(identity_distance(net, photos, photos), torch.zeros(3), atol=1e-5, rtol=0)
-    assert (identity_distance(net, photos, photos.flip(2)) > 0.02).all()
+    assert kin("blond_hair", known) == [0, 1, 2, 3]
+    assert kin("smiling", known) == [4]
 
 
 def test_fits_once_and_ends_as_the_whole_schedule_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,34 +1,13 @@
-"""PSNR under a mask, projections on principal components, perceptual distance."""
+"""Projections on principal components, perceptual distance."""
 
-import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio
 
 from benchmarks.faces.reconstruction import boxed, perceptual_distance, projections
 from maskedit.models.networks.face_embedding import FaceEmbedding
-from maskedit.training.reconstruction import psnr
 
 
 def pictures(count: int, seed: int, size: int = 16) -> torch.Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
-
-
-def test_psnr_under_a_mask_is_that_of_the_part() -> None:
-    drawn, photos = pictures(2, 0), pictures(2, 1)
-    mask = torch.zeros(2, 1, 16, 16)
-    mask[:, :, :4, 2:9] = 1
-    for i, found in enumerate(psnr(drawn, photos, mask).tolist()):
-        here = drawn[i, :, :4, 2:9].numpy(), photos[i, :, :4, 2:9].numpy()
-        assert found == pytest.approx(peak_signal_noise_ratio(*here, data_range=1), abs=1e-4)
-    half = psnr(drawn, photos, mask / 2)
-    torch.testing.assert_close(half, psnr(drawn, photos, mask))
-    assert psnr(drawn, photos, torch.zeros(2, 1, 16, 16)).isnan().all()
-
-
-def test_psnr_sees_pictures_as_they_are_shown() -> None:
-    photos, mask = torch.ones(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
-    assert psnr(photos + 3, photos, mask).isinf().all()
-    assert float(psnr(photos - 0.1, photos, mask)) == pytest.approx(20, abs=1e-4)
 
 
 def test_boxed_averages_areas() -> None:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from maskedit.errors import CheckpointError
 from maskedit.models.files.checkpoints import File, State, Stored, check_size, read, states_in, write
+from maskedit.models.files.generators import load_generator
 from maskedit.models.files.pickles import Record
-from maskedit.models.files.stylegan2_files import MAX_RESOLUTION, load_generator
+from maskedit.models.files.stylegan2_files import MAX_RESOLUTION
 from maskedit.models.networks.psp import PSP, SingleStyleEncoder, StyleEncoder
 from maskedit.models.networks.restyle import ROUNDS, ReStyle
 from maskedit.protocols import Generator
@@ -96,8 +97,7 @@ class EncoderFile:
         if not self.around_average:
             return torch.zeros(rows, dim)
         if self.average is None:
-            average = load_generator(self.file.path, seed=seed).latent_average
-            assert average is not None  # a loaded generator has one
+            average = load_generator(self.file.path, seed=seed).mean_latent()
         else:
             average = self.average.load().float()
         if average.shape[-1:] != (dim,) or average.numel() not in (dim, rows * dim):
@@ -157,8 +157,7 @@ def convert_encoder(found: EncoderFile, target: Path, metadata: Mapping[str, str
     whole = states_in(found.file).get("state_dict", states_in(found.file).get("", {}))
     if decoder := {key: stored for key, stored in whole.items() if key.startswith("decoder.")}:
         check_size(found.file.path, decoder)
-        average = load_generator(found.file.path, seed=seed).latent_average
-        assert average is not None  # a loaded generator has one
+        average = load_generator(found.file.path, seed=seed).mean_latent()[0]
         tensors |= {key: stored.load() for key, stored in decoder.items()} | {"decoder.latent_avg": average}
     names = {kind: name for name, kind in KINDS.items()}
     about = {"format": FORMAT, "encoder_type": names[found.kind], "output_size": str(found.size)}

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from maskedit.errors import CheckpointError
 from maskedit.models.files.checkpoints import load_state, read
 from maskedit.models.files.encoder_files import load_encoder
+from maskedit.models.files.generators import load_generator
 from maskedit.models.files.known_networks import known_in
-from maskedit.models.files.stylegan2_files import load_generator
 from maskedit.models.networks.attribute_tree import AttributeTree
 from maskedit.models.networks.bisenet import BiSeNet, celebamask_parser
 from maskedit.models.networks.deeplab import DeepLabV3, released_parser

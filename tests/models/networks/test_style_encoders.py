@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from maskedit.errors import CheckpointError, InputError
-from maskedit.models.files.stylegan2_files import generator_from_state
+from maskedit.models.files.generators import generator_from_state
 from maskedit.models.networks.psp import PSP, StyleEncoder
 from maskedit.models.networks.restyle import ReStyle
 from maskedit.models.networks.stylegan2 import StyleGAN2
