@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskedit.errors import InputError
 from maskedit.models.files.generators import load_generator
 from maskedit.models.networks.portraits import PortraitEncoder
 from maskedit.models.networks.stylegan2 import StyleGAN2
