@@ -10,8 +10,8 @@ from maskedit.schedule import Stage
 from maskedit.terms import Evaluation, at
 from maskedit.types import Image
 
-FAR_OUTSIDE = 0.25
-"""Pixels of a generator may lie this far outside the range, in parts of it, before they count."""
+FAR_OUTSIDE, MANY = 0.25, 0.15
+"""Pixels of a generator may lie this far outside the range, in parts of it, before they count; this share may."""
 
 
 def check_models(models: Models) -> None:
@@ -59,7 +59,7 @@ def check_drawn(picture: Image, problem: Problem) -> None:
     low, high = problem.range
     scaled = (picture - low) / (high - low)
     outside = ((scaled < -FAR_OUTSIDE) | (scaled > 1 + FAR_OUTSIDE)) & scaled.isfinite()
-    if outside.float().mean() > 0.05:
+    if outside.float().mean() > MANY:
         found_low, found_high = (float(x) for x in picture[picture.isfinite()].aminmax())
         raise RunError(
             "the generator's pictures are in another range than the problem's",
