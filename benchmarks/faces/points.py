@@ -1,24 +1,23 @@
-"""Train the network that finds the mesh's points: ``python -m benchmarks.faces.points --faces FACES --warped FILE --out RUN``.
+"""Train the network that finds the mesh's points: ``python -m benchmarks.faces.points --faces FOLDER --out RUN``.
 
-It learns from photos and from their copies in other shapes (``benchmarks.faces.warped``): from plain faces alone a
+It learns from photos and from photos in other shapes (:mod:`benchmarks.faces.warped`): from plain faces alone a
 network tells most of a shape by what usually goes with it, and sees a third of what a warp does.
 """
 
-import argparse
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.faces.warped import Warped, read
+from benchmarks.faces.warped import Meshed, in_other_shapes, load_meshes, meshed
 from maskedit.models import load_landmarks
 from maskedit.models.geometry.mesh import EYES, MIRROR, OWN, POINTS, area, rows
 from maskedit.models.geometry.network import WINDOW, MeshNet
+from maskedit.models.networks.portraits import LandmarkNet
 from maskedit.training.augment import crop, degrade, into_crop, placement, recolour, uniform
-from maskedit.training.faces import load_faces
+from maskedit.training.faces import balanced, load_faces
 from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
 from maskedit.training.protocol import Protocol, number, read_options
 
@@ -31,18 +30,18 @@ WEIGHT[rows([n for region in ("mouth", "eyebrows", "eyes") for n in OWN[region]]
 class PointsProtocol(Protocol):
     """The numbers of this training."""
 
-    steps: int = number(1400, "steps in all")
-    rate: float = number(2e-3, "learning rate of Adam, falling to zero over the second half")
-    warped: float = number(0.6, "share of pictures in another shape")
+    steps: int = number(300, "steps in all")
+    rate: float = number(2e-3, "learning rate of Adam, falling to zero over the last three fifths")
+    warped: float = number(0.35, "share of pictures in another shape")
 
 
-PRESETS = {"bundled": PointsProtocol()}
+PRESETS = {"bundled": PointsProtocol(average=0.99)}
 
 
 def varied(
     images: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], size: int, random: torch.Generator
 ) -> tuple[Float[Tensor, "b 3 size size"], Float[Tensor, "b points 2"]]:
-    """Crops about as :class:`MeshNet` makes them, varied in place, size and turn, half of them mirrored; points in them."""
+    """Crops about as :class:`MeshNet` makes them, varied in place, size and turn, half of them mirrored; their points."""
     b = len(images)
     left, top, side = WINDOW
     place = placement(
@@ -63,7 +62,7 @@ def error(found: Float[Tensor, "b points 2"], points: Float[Tensor, "b points 2"
 
 
 @torch.no_grad()
-def found_points(net: MeshNet, pictures: Warped) -> Float[Tensor, "n points 2"]:
+def found_points(net: MeshNet, pictures: Meshed) -> Float[Tensor, "n points 2"]:
     """What the network finds in each picture and in its mirror image, averaged."""
     net.eval()
     found = []
@@ -75,31 +74,56 @@ def found_points(net: MeshNet, pictures: Warped) -> Float[Tensor, "n points 2"]:
     return torch.cat(found)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    def more(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--warped", type=Path, required=True, help="the training photos in other shapes")
-        parser.add_argument("--held-out", type=Path, help="the same of held-out photos, to report on")
+def begun(
+    net: LandmarkNet, points: Float[Tensor, "points 2"], landmarks: Float[Tensor, "68 2"], near: int = 3
+) -> MeshNet:
+    """A network that begins as one for the usual 68 points: each map is a mean of those of the ``near`` nearest ones.
 
-    protocol, options = read_options(__doc__, PRESETS, arguments, labels=False, more=more)
+    Args:
+        net: finds the 68.
+        points: where the mesh's points usually are.
+        landmarks: where the 68 are.
+    """
+    found = MeshNet(size=net.size)
+    found.inner.trunk.load_state_dict(net.trunk.state_dict())
+    apart, nearest = torch.cdist(points, landmarks).topk(near, largest=False)
+    share = 1 / (apart + 0.01)
+    share = share / share.sum(1, keepdim=True)
+    with torch.no_grad():
+        for mine, theirs in ((found.inner.head.weight, net.head.weight), (found.inner.head.bias, net.head.bias)):
+            mine.copy_((theirs.view(68, -1)[nearest] * share[..., None]).sum(1).view_as(mine))
+    return found
+
+
+def sizes_seen(net: MeshNet, plain: Meshed, moved: Meshed) -> dict[str, float]:
+    """Slope of the change of each region's area, as the network sees it, over the true change; in logarithms."""
+    before, after = found_points(net, plain), found_points(net, moved)
+    slopes = {}
+    for region in OWN:
+        true, seen = (
+            area(new, region).clamp(min=1e-5).log() - area(old, region).clamp(min=1e-5).log()
+            for old, new in ((plain.points, moved.points), (before, after))
+        )
+        slopes[region] = float((true * seen).sum() / true.square().sum())
+    return slopes
+
+
+def main(arguments: list[str] | None = None) -> None:
+    protocol, options = read_options(__doc__, PRESETS, arguments, labels=False)
     device = options.device
     torch.manual_seed(protocol.seed)
-    faces, pictures = load_faces(options.faces, "train"), read(options.warped)
-    held_out = read(options.held_out) if options.held_out else None
-    net = MeshNet()
-    net.inner.trunk.load_state_dict(load_landmarks().trunk.state_dict())  # sees faces already
+    faces, held_out = load_faces(options.faces, "train"), meshed(options.faces, load_faces(options.faces, "test"))
+    photos, held_out_moved = meshed(options.faces, faces), in_other_shapes(held_out)
+    net = begun(load_landmarks(), load_meshes(options.faces, faces.names).mean(0), faces.landmarks.mean(0))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     average = deepcopy(net)
     adam = torch.optim.Adam(net.parameters())
-    synthetic = torch.tensor(faces.synthetic).repeat(1 + pictures.copies)
-    plain = torch.arange(len(pictures.images)) < pictures.photos
-    weights = torch.where(plain, 1 - protocol.warped, protocol.warped / pictures.copies)
-    weights = weights * torch.where(synthetic, 1 / synthetic.sum(), 1 / (~synthetic).sum())
 
     def step(i: int) -> dict[str, Tensor]:
         random = draws(protocol.seed, i)
-        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.5) * min(1.0, (i + 1) / 50))
-        chosen = torch.multinomial(weights, protocol.batch, replacement=True, generator=random)
-        crops, points = varied(pictures.images[chosen].float() / 255, pictures.points[chosen], net.inner.size, random)
+        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.6) * min(1.0, (i + 1) / 20))
+        chosen = balanced(faces, 0.5, protocol.batch, random)
+        crops, points = varied(*photos.drawn(chosen, protocol.warped, random), net.inner.size, random)
         crops = degrade(recolour(crops, random), random, smallest=40)
         net.train()
         with half_precision(device):
@@ -113,27 +137,15 @@ def main(arguments: list[str] | None = None) -> None:
         return {"loss": loss.detach()}
 
     def report(done: int) -> None:
-        if held_out is None:
-            return
-        found = found_points(average, held_out)
-        apart = error(found, held_out.points)
-        told = " ".join(f"{region} {apart[:, rows(own)].mean():.4f}" for region, own in OWN.items())
-        print(f"held out after {done}: {apart.mean():.4f}; {told}; {seen_sizes(found, held_out)}", flush=True)
+        for name, pictures in (("photos", held_out), ("other shapes", held_out_moved)):
+            apart = error(found_points(average, pictures), pictures.points)
+            told = " ".join(f"{region} {apart[:, rows(own)].mean():.4f}" for region, own in OWN.items())
+            print(f"held out after {done}, {name}: {apart.mean():.4f}; {told}", flush=True)
+        slopes = sizes_seen(average, held_out, held_out_moved)
+        print("sizes seen: " + " ".join(f"{region} {slope:.2f}" for region, slope in slopes.items()), flush=True)
 
     kept: Kept = {"net": net, "average": average, "adam": adam}
     train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
-
-
-def seen_sizes(found: Float[Tensor, "n points 2"], pictures: Warped) -> str:
-    """Slope of the change of each region's area as it is found over its true change, in logarithms."""
-    told = []
-    for region in OWN:
-        true, seen = (area(points, region).clamp(min=1e-5).log() for points in (pictures.points, found))
-        change, reading = (
-            values[pictures.photos :] - values[: pictures.photos].repeat(pictures.copies) for values in (true, seen)
-        )
-        told.append(f"{region} {(change * reading).sum() / change.square().sum():.2f}")
-    return "sizes seen: " + " ".join(told)
 
 
 if __name__ == "__main__":

@@ -1,67 +1,31 @@
-"""Faces in other shapes: ``python -m benchmarks.faces.warped --faces FOLDER --out FILE``.
+"""Faces in other shapes, for trainings: what learns from them follows a shape, and not only what usually goes with it."""
 
-Each photo as it is, then some copies whose mouths, eyes, brows and noses were moved by random coordinates within their
-safe ranges. The trainings read the file, so that what they learn follows a shape and not only what usually goes with
-it.
-"""
-
-import argparse
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, UInt8
-from safetensors.torch import load_file, save_file
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from maskedit.errors import InputError
-from maskedit.models.geometry.coordinates import (
-    COMPONENTS,
-    LONGEST,
-    REGIONS,
-    Coordinates,
-    bounds,
-    load_coordinates,
-    names,
-)
+from maskedit.models.geometry import Coordinates, Warp, bounds, load_coordinates
+from maskedit.models.geometry.coordinates import COMPONENTS, LONGEST, REGIONS, names
 from maskedit.models.geometry.mesh import POINTS
-from maskedit.models.geometry.warp import Warp
-from maskedit.training.faces import Faces, load_faces
+from maskedit.training.faces import Faces
 from maskedit.training.loop import draws
 
-SIZE, COPIES = 160, 2
-"""Side of the pictures, and how many warped ones of each photo."""
+SIZE = 160
+"""Side of the pictures that are warped."""
 
-SHARE, MOVED, LEAST = 0.7, 0.7, 0.15
-"""Of the safe range that is used, of the regions that move; and the smallest determinant that is let be."""
-
-
-@dataclass(frozen=True)
-class Warped:
-    """Pictures with their points.
-
-    Args:
-        images: photo by photo, the copies one after the other: all photos plain, all in their first other shape, ...
-        points: the mesh's points in each.
-        rows: the coordinates by which each was moved.
-        photos: how many photos there are.
-    """
-
-    images: UInt8[Tensor, "n 3 size size"]
-    points: Float[Tensor, "n points 2"]
-    rows: Float[Tensor, "n regions numbers"]
-    photos: int
-
-    @property
-    def copies(self) -> int:
-        """Pictures of each photo in other shapes."""
-        return len(self.images) // self.photos - 1
+SHARE, MOVED, CHOSEN, LEAST = 0.7, 0.7, 0.4, 0.15
+"""Of the safe range that is used, of the regions that move, of a region's coordinates that do (all at once no face
+looks like one); and the smallest determinant that is let be."""
 
 
-def load_meshes(folder: Path, files: tuple[str, ...]) -> Float[Tensor, "n points 2"]:
+def load_meshes(folder: Path, files: Sequence[str]) -> Float[Tensor, "n points 2"]:
     """The mesh's points of some photos, as shares of their side.
 
     Raises:
@@ -88,72 +52,55 @@ def random_rows(
         own = len(names(region))
         found[:, i, own - COMPONENTS[region] : own] = normal[:, i, own - COMPONENTS[region] : own]
         found[:, i, own:] = 0
-    # Sizes and measured coordinates one or two at a time: all at once no face looks like one.
-    chosen = torch.rand(found.shape, generator=random) < 0.4
+    chosen = torch.rand(found.shape, generator=random) < CHOSEN
     moved = torch.rand(count, len(REGIONS), 1, generator=random) < MOVED
     return found * chosen * moved
 
 
 @torch.no_grad()
 def warped(
-    photos: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], rows: Float[Tensor, "b regions numbers"]
-) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b points 2"], Float[Tensor, "b regions numbers"]]:
-    """The photos in the shapes that these rows ask for, halved where a face would fold; points and rows as used."""
-    warp, coordinates = Warp(points), load_coordinates()
+    photos: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], random: torch.Generator
+) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b points 2"]]:
+    """The photos in random shapes, and the points in them; amounts are halved until no face folds."""
+    coordinates = load_coordinates()
+    warp, rows = Warp(points), random_rows(len(photos), coordinates, random)
     for _ in range(3):
         shape = coordinates.shape(points, rows)
-        folded = warp.smallest(shape) < LEAST
-        if not folded.any():
-            break
-        rows = torch.where(folded[:, None, None], rows / 2, rows)
+        rows = torch.where((warp.smallest(shape) < LEAST)[:, None, None], rows / 2, rows)
     shape = coordinates.shape(points, rows)
-    return warp(photos, shape), warp.landed(shape), rows
+    return warp(photos, shape).clamp(0, 1), warp.landed(shape)
 
 
-def make(faces: Faces, points: Float[Tensor, "n points 2"], copies: int, seed: int = 0, batch: int = 8) -> Warped:
-    """All photos as they are, and ``copies`` times in other shapes."""
-    images, shapes, moved = [faces.resized(SIZE)], [points], [torch.zeros(len(faces), len(REGIONS), LONGEST)]
-    for copy in range(copies):
-        for start in range(0, len(faces), batch):
-            some = slice(start, start + batch)
-            photos = faces.images[some].float() / 255
-            rows = random_rows(len(photos), load_coordinates(), draws(seed + copy, start))
-            pictures, landed, rows = warped(photos, points[some], rows)
-            images.append(F.interpolate(pictures.clamp(0, 1), size=SIZE, mode="area").mul(255).round().byte())
-            shapes.append(landed)
-            moved.append(rows)
-            if start // batch % 50 == 0:
-                print(f"copy {copy + 1}: {start} of {len(faces)}", flush=True)
-    return Warped(torch.cat(images), torch.cat(shapes), torch.cat(moved), len(faces))
+@dataclass(frozen=True)
+class Meshed:
+    """Photos with the mesh's points, plain or in other shapes.
 
-
-def read(path: Path) -> Warped:
-    """What :func:`main` wrote.
-
-    Raises:
-        InputError: if it wrote nothing there.
+    Args:
+        images: the photos, ``SIZE`` pixels wide.
+        points: the mesh's points in each.
     """
-    if not path.is_file():
-        hint = "python -m benchmarks.faces.warped --faces FACES --out FILE makes it."
-        raise InputError(f"there is no {path}", expected="warped faces", hint=hint)
-    tensors = load_file(path)
-    return Warped(**{**tensors, "photos": int(tensors["photos"])})
+
+    images: UInt8[Tensor, "n 3 size size"]
+    points: Float[Tensor, "n points 2"]
+
+    def drawn(
+        self, rows: Int64[Tensor, " b"], share: float, random: torch.Generator
+    ) -> tuple[Float[Tensor, "b 3 size size"], Float[Tensor, "b points 2"]]:
+        """Some of the photos, the first ``share`` of them in random shapes."""
+        photos, points = self.images[rows].float() / 255, self.points[rows].clone()
+        some = round(share * len(rows))
+        if some:
+            photos[:some], points[:some] = warped(photos[:some], points[:some], random)
+        return photos, points
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=Path, required=True, help="folder: manifest.csv, mesh.npz, aligned/")
-    parser.add_argument("--split", default="train", help="train or test (%(default)s)")
-    parser.add_argument("--copies", type=int, default=COPIES, help="warped pictures of each photo (%(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
-    options = parser.parse_args(arguments)
-    faces = load_faces(options.faces, options.split)
-    made = make(faces, load_meshes(options.faces, faces.names), options.copies)
-    partial = options.out.with_suffix(".partial")
-    tensors = {"images": made.images, "points": made.points, "rows": made.rows, "photos": torch.tensor(made.photos)}
-    save_file(tensors, partial)
-    partial.replace(options.out)
+def meshed(folder: Path, faces: Faces) -> Meshed:
+    """The photos with their points."""
+    return Meshed(faces.resized(SIZE), load_meshes(folder, faces.names))
 
 
-if __name__ == "__main__":
-    main()
+def in_other_shapes(photos: Meshed, seed: int = 0) -> Meshed:
+    """All the photos in random shapes, always the same."""
+    made = [photos.drawn(rows, 1.0, draws(seed, int(rows[0]))) for rows in torch.arange(len(photos.images)).split(16)]
+    images = torch.cat([image.mul(255).round().byte() for image, _ in made])
+    return Meshed(images, torch.cat([points for _, points in made]))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskedit.models.geometry.mesh import POINTS
-from maskedit.models.portraits import LandmarkNet
+from maskedit.models.networks.portraits import LandmarkNet
 from maskedit.types import Image
 
 WINDOW = (0.12, 0.22, 0.76)
@@ -23,7 +23,7 @@ class MeshNet(nn.Module):
         widths: channels at 1/2, 1/4, ... of that.
     """
 
-    def __init__(self, *, size: int = 112, widths: Sequence[int] = (24, 48, 72, 96)) -> None:
+    def __init__(self, *, size: int = 96, widths: Sequence[int] = (24, 48, 72, 96)) -> None:
         super().__init__()
         self.inner = LandmarkNet(size=size, widths=widths, points=len(POINTS))
 

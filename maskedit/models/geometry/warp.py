@@ -29,6 +29,7 @@ LEFT_OUT = (*IRISES[0], *IRISES[1])
 UPPER = rows([n for n in POINTS if n not in (*LEFT_OUT, *LOWER_LIP[1:-1], *LOWER_INNER[1:-1])])
 LOWER = rows([n for n in POINTS if n not in (*LEFT_OUT, *UPPER_LIP[1:-1], *UPPER_INNER[1:-1])])
 """The points that the sheets above and below the mouth's line go by."""
+BELOW = rows((*LOWER_LIP[1:-1], *LOWER_INNER[1:-1]))
 
 TIGHT = rows(tuple(chain(*OWN.values(), OUTLINE)))
 LOOSE = 0.5
@@ -67,9 +68,8 @@ class Warp:
     def landed(self, shape: Float[Tensor, "b points 2"]) -> Float[Tensor, "b points 2"]:
         """Where the own points come to lie when another shape is asked for."""
         upper, lower = self.fields(shape)
-        found = torch.empty_like(self.points)
-        found[:, LOWER] = flow.moved(lower, self.points[:, LOWER])
-        found[:, UPPER] = flow.moved(upper, self.points[:, UPPER])
+        found = flow.moved(upper, self.points)
+        found[:, BELOW] = flow.moved(lower, self.points[:, BELOW])
         return found
 
     def smallest(self, shape: Float[Tensor, "b points 2"]) -> Float[Tensor, " b"]:
@@ -93,20 +93,21 @@ class Warp:
         """
         size = image.shape[-1]
         places = pixels(image)
+        mouth = Mouth(shape, places)
         closing, rims = self._closing(shape)
-        above, below, between = (share.view(-1, 1, size, size) for share in sheets(shape, places))
+        above, below, between = (share.view(-1, 1, size, size) for share in mouth.sheets())
         upper, lower = (
             sample(image, places + enlarged(flow.inverse(field), size)) for field in self.fields(shape + rims)
         )
         if inside is None:
-            inside = sample(image, _within(self.points, shape, places))
-        seam = _seam(shape, closing, places).view(-1, 1, size, size)
+            inside = sample(image, mouth.within(self.points))
+        seam = mouth.seam(closing).view(-1, 1, size, size)
         return (above * upper + below * lower + between * inside) * seam
 
     def _closing(
         self, shape: Float[Tensor, "b points 2"]
     ) -> tuple[Float[Tensor, "b rim"], Float[Tensor, "b points 2"]]:
-        """How nearly each point of the rims meets the other lip's though it did not, and how far lips are cut for it."""
+        """How nearly each point of the rims comes to meet the other lip, and how far lips are cut for it."""
         before, after = _gap(self.points), _gap(shape)
         closing = ((before - after) / (4 * SOFT)).clamp(0, 1) * (1 - after / (2 * SOFT)).clamp(0, 1)
         _, _, down = _frame(shape)
@@ -136,81 +137,86 @@ def enlarged(field: Float[Tensor, "b 2 h w"], size: int) -> Float[Tensor, "b pla
     return large.flatten(2).transpose(1, 2)
 
 
-def sheets(
-    shape: Float[Tensor, "b points 2"], places: Float[Tensor, "b places 2"]
-) -> tuple[Float[Tensor, "b places"], Float[Tensor, "b places"], Float[Tensor, "b places"]]:
-    """How much of each place is above the mouth's line, below it, and between the lips; together one.
+class Mouth:
+    """Places seen from a mouth: as shares of the way from its left corner to its right one, and distances across it.
 
-    Beyond the corners of the mouth its line runs straight on and the edge grows softer.
+    Args:
+        shape: the face that the mouth is part of.
+        places: where to look from it.
     """
-    along, across, width = _mouth(shape, places)
-    top, bottom = _line(shape, UPPER_INNER, along), _line(shape, LOWER_INNER, along)
-    beyond = ((along - 1).clamp(min=0) + (-along).clamp(min=0)) * width
-    edge = SOFT + beyond
-    above = ((top - across) / edge + 0.5).clamp(0, 1)
-    below = ((across - bottom) / edge + 0.5).clamp(0, 1)
-    total = (above + below).clamp(min=1)
-    above, below = above / total, below / total
-    return above, below, 1 - above - below
+
+    def __init__(self, shape: Float[Tensor, "b points 2"], places: Float[Tensor, "b n 2"]) -> None:
+        self.left, self.way, self.down = _frame(shape)
+        self.width = self.way.norm(dim=1, keepdim=True)
+        self.along, self.across = self._seen(places)
+        self.top, self.bottom = self.lines(shape, self.along)
+
+    def _seen(self, places: Float[Tensor, "b n 2"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+        from_left = places - self.left[:, None]
+        along = (from_left @ self.way[..., None])[..., 0] / self.width**2
+        return along, (from_left @ self.down[..., None])[..., 0]
+
+    def lines(
+        self, shape: Float[Tensor, "b points 2"], along: Float[Tensor, "b n"]
+    ) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+        """How far across the mouth the rims of both lips lie there; the corners' line beyond the corners."""
+        upper, lower = (between(*self._seen(shape[:, rows(rim)]), along) for rim in (UPPER_INNER, LOWER_INNER))
+        return upper, lower
+
+    def sheets(self) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+        """How much of each place is above the mouth's line, below it, and between the lips; together one.
+
+        Beyond the corners of the mouth its line runs straight on and the edge grows softer.
+        """
+        edge = SOFT + (self.along - self.along.clamp(0, 1)).abs() * self.width
+        above = ((self.top - self.across) / edge + 0.5).clamp(0, 1)
+        below = ((self.across - self.bottom) / edge + 0.5).clamp(0, 1)
+        total = (above + below).clamp(min=1)
+        above, below = above / total, below / total
+        return above, below, 1 - above - below
+
+    def within(self, before: Float[Tensor, "b points 2"]) -> Float[Tensor, "b n 2"]:
+        """Where the places were in another shape's mouth: as far along, and at the same share of the way across."""
+        old = Mouth(before, before[:, :0])
+        top, bottom = old.lines(before, self.along)
+        stretch = ((bottom - top).clamp(min=0) + SOFT) / ((self.bottom - self.top).clamp(min=0) + SOFT)
+        deep = top + (self.across - self.top) * stretch
+        return old.left[:, None] + self.along[..., None] * old.way[:, None] + deep[..., None] * old.down[:, None]
+
+    def seam(self, closing: Float[Tensor, "b rim"]) -> Float[Tensor, "b n"]:
+        """What to multiply the picture with, so that a line is seen where lips meet."""
+        if not closing.any():
+            return torch.ones_like(self.along)
+        at = torch.linspace(0, 1, closing.shape[1], dtype=closing.dtype, device=closing.device).expand_as(closing)
+        off = (self.across - (self.top + self.bottom) / 2) / SEAM_WIDTH
+        return 1 - (1 - SEAM) * between(at, closing, self.along) * torch.exp(-off.square())
+
+
+def between(x: Float[Tensor, "b knots"], y: Float[Tensor, "b knots"], at: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """The straight lines from knot to knot at some places; beyond the knots the value of the last one."""
+    x = x.cummax(1).values
+    right = torch.searchsorted(x.detach().contiguous(), at.detach().contiguous()).clamp(1, x.shape[1] - 1)
+    x0, x1, y0, y1 = x.gather(1, right - 1), x.gather(1, right), y.gather(1, right - 1), y.gather(1, right)
+    return y0 + ((at - x0) / (x1 - x0).clamp(min=1e-6)).clamp(0, 1) * (y1 - y0)
+
+
+def sheets(
+    shape: Float[Tensor, "b points 2"], places: Float[Tensor, "b n 2"]
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+    """:meth:`Mouth.sheets` of places in a shape."""
+    return Mouth(shape, places).sheets()
 
 
 def _frame(
     shape: Float[Tensor, "b points 2"],
 ) -> tuple[Float[Tensor, "b 2"], Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:
-    """The mouth's left corner, the way from there to the right one, and the direction across it, downwards, of length one."""
+    """The mouth's left corner, the way from there to the right one, and the way down across it, of length one."""
     left, right = (shape[:, row] for row in rows((UPPER_INNER[0], UPPER_INNER[-1])))
     way = right - left
     unit = F.normalize(way, dim=1)
     return left, way, torch.stack([-unit[:, 1], unit[:, 0]], 1)
 
 
-def _mouth(
-    shape: Float[Tensor, "b points 2"], places: Float[Tensor, "b n 2"]
-) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"], Float[Tensor, "b 1"]]:
-    """Places as shares of the way along the mouth, and distances across it; and how long the way is."""
-    left, way, down = _frame(shape)
-    width = way.norm(dim=1, keepdim=True)
-    from_left = places - left[:, None]
-    along = (from_left * way[:, None]).sum(2) / width**2
-    return along, (from_left * down[:, None]).sum(2), width
-
-
-def _line(
-    shape: Float[Tensor, "b points 2"], rim: tuple[int, ...], along: Float[Tensor, "b n"]
-) -> Float[Tensor, "b n"]:
-    """How far across the mouth a rim lies there: straight between its points, and the corners' line beyond."""
-    x, y, _ = _mouth(shape, shape[:, rows(rim)])
-    x = x.cummax(1).values
-    right = torch.searchsorted(x.contiguous(), along.detach().contiguous()).clamp(1, len(rim) - 1)
-    x0, x1, y0, y1 = x.gather(1, right - 1), x.gather(1, right), y.gather(1, right - 1), y.gather(1, right)
-    share = ((along - x0) / (x1 - x0).clamp(min=1e-6)).clamp(0, 1)
-    return y0 + share * (y1 - y0)
-
-
 def _gap(shape: Float[Tensor, "b points 2"]) -> Float[Tensor, "b rim"]:
     """How far apart the lips are at each point of their rims."""
     return (shape[:, rows(UPPER_INNER)] - shape[:, rows(LOWER_INNER)]).norm(dim=2)
-
-
-def _within(
-    before: Float[Tensor, "b points 2"], after: Float[Tensor, "b points 2"], places: Float[Tensor, "b n 2"]
-) -> Float[Tensor, "b n 2"]:
-    """Where places of a mouth were: at the same share of its width, and of the way from lip to lip there."""
-    along, across, _ = _mouth(after, places)
-    top, bottom = _line(after, UPPER_INNER, along), _line(after, LOWER_INNER, along)
-    old_top, old_bottom = _line(before, UPPER_INNER, along), _line(before, LOWER_INNER, along)
-    stretch = ((old_bottom - old_top).clamp(min=0) + SOFT) / ((bottom - top).clamp(min=0) + SOFT)
-    deep = old_top + (across - top) * stretch
-    left, way, down = _frame(before)
-    return left[:, None] + along[..., None] * way[:, None] + deep[..., None] * down[:, None]
-
-
-def _seam(
-    shape: Float[Tensor, "b points 2"], closing: Float[Tensor, "b rim"], places: Float[Tensor, "b n 2"]
-) -> Float[Tensor, "b n"]:
-    """What to multiply the picture with, so that a line is seen where lips meet."""
-    along, across, _ = _mouth(shape, places)
-    middle = (_line(shape, UPPER_INNER, along) + _line(shape, LOWER_INNER, along)) / 2
-    at = torch.linspace(0, 1, closing.shape[1], dtype=along.dtype, device=along.device)
-    met = (closing[:, None] * (1 - (along[..., None] - at).abs() * (len(at) - 1)).clamp(min=0)).sum(2)
-    return 1 - (1 - SEAM) * met * torch.exp(-(((across - middle) / SEAM_WIDTH) ** 2))
