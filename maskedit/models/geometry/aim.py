@@ -6,7 +6,7 @@ the picture what was asked is for a judge to say that took no part.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +76,8 @@ def aim(
     wanted, sizes = dict(logits or {}), dict(size or {})
     _check(wanted, sizes, classifier)
     known = classifier.attributes
-    moves, low, high = _moves(sizes, coordinates)
+    shown = {*sizes, *(classifier.regions[name] for name in wanted)}
+    moves, low, high = _moves(shown, sizes, coordinates)
     moves, low, high = moves.to(points), low.to(points), high.to(points)
     warp, own = Warp(points), classifier.of_points(points, known)
     goals = [_goal(own[:, i], wanted.get(name)) for i, name in enumerate(known)]
@@ -125,13 +126,16 @@ def _goal(own: Float[Tensor, " b"], logit: float | None) -> Float[Tensor, " b"]:
 
 
 def _moves(
-    sizes: Mapping[str, float], coordinates: Coordinates
+    shown: Collection[str], sizes: Mapping[str, float], coordinates: Coordinates
 ) -> tuple[Float[Tensor, "moves numbers"], Float[Tensor, " moves"], Float[Tensor, " moves"]]:
-    """What may move, as rows laid end to end, and between which amounts: measured coordinates, and sizes asked for."""
+    """What may move, as rows laid end to end, and between which amounts.
+
+    Measured coordinates of the regions that are meant, and the sizes asked for.
+    """
     least, most = bounds(coordinates)
     moves, limits = [], []
     for i, region in enumerate(REGIONS):
-        for name in MEASURED[region]:
+        for name in MEASURED[region] if region in shown else ():
             row = torch.zeros(len(REGIONS), LONGEST)
             row[i, names(region).index(name)] = 1
             moves.append(row.flatten())

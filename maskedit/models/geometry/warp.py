@@ -104,6 +104,10 @@ class Warp:
         seam = mouth.seam(closing).view(-1, 1, size, size)
         return (above * upper + below * lower + between * inside) * seam
 
+    def own_inside(self, image: Image, shape: Float[Tensor, "b points 2"]) -> Image:
+        """What the pictures themselves show between the lips, stretched into the place of another shape's mouth."""
+        return sample(image, Mouth(shape, pixels(image)).within(self.points))
+
     def _closing(
         self, shape: Float[Tensor, "b points 2"]
     ) -> tuple[Float[Tensor, "b rim"], Float[Tensor, "b points 2"]]:
