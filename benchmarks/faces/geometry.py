@@ -2,8 +2,8 @@
 
 From the mesh and the measurements of the training faces: each face's points are turned to the front (a rigid fit of
 the points that expressions leave alone), then regressed on **all** measurements together, so that a direction
-holds what it is not named for. A region's directions are cut to its own points; the mouth takes cheeks, chin and the lower outline
-along. Principal components are those of the region's points without place, size and measured directions.
+holds what it is not named for. A region's directions are cut to its own points; the mouth takes cheeks, chin and the
+lower outline along. Principal components are of the region's points without place, size and measured directions.
 """
 
 import argparse
@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from maskedit.files import write_whole
 from maskedit.models.geometry.coordinates import COMPONENTS, MEASURED, REGIONS, parts_of
 from maskedit.models.geometry.mesh import CHEEKS, CHIN, MIRROR, OUTLINE, OWN, POINTS, RIGID, rows
 
@@ -143,9 +144,8 @@ def main(arguments: list[str] | None = None) -> None:
     measured, _ = measurements(options.faces)
     tensors = compute(points[training], measured[training])
     halves = {k: v.half() if v.is_floating_point() else v.short() for k, v in tensors.items()}
-    partial = options.out.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in halves.items()}, partial, {"licence": "MIT"})
-    partial.replace(options.out)
+    tensors = {name: tensor.contiguous() for name, tensor in halves.items()}
+    write_whole(options.out, save(tensors, {"licence": "MIT"}))
     print(f"{options.out}: {options.out.stat().st_size} bytes, {int(training.sum())} faces")
 
 

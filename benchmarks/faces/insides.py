@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from benchmarks.faces.warped import load_meshes
+from maskedit.files import write_whole
 from maskedit.models.geometry.insides import BOX, numbers
 from maskedit.models.geometry.mesh import LOWER_INNER, UPPER_INNER, rows
 from maskedit.models.geometry.warp import Mouth
@@ -59,9 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     x, y = torch.cat(known), torch.cat(seen)
     scale = x.square().mean(0)
     weights = torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.diag(scale), x.T @ y)
-    partial = options.out.with_suffix(".partial")
-    save_file({"weights": weights.half()}, partial, {"licence": "MIT"})
-    partial.replace(options.out)
+    write_whole(options.out, save({"weights": weights.half().contiguous()}, {"licence": "MIT"}))
     print(f"{options.out}: {options.out.stat().st_size} bytes, {len(chosen)} mouths")
 
 

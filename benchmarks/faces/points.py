@@ -1,25 +1,26 @@
 """Train the network that finds the mesh's points: ``python -m benchmarks.faces.points --faces FOLDER --out RUN``.
 
-It learns from photos and from photos in other shapes (:mod:`benchmarks.faces.warped`): from plain faces alone a
-network tells most of a shape by what usually goes with it, and sees a third of what a warp does.
+It learns from photos and from photos in other shapes (``warped.py``): from plain faces alone a network tells most of a
+shape by what usually goes with it, and sees a third of what a warp does.
 """
 
-from copy import deepcopy
+import argparse
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmarks.faces.warped import Meshed, in_other_shapes, load_meshes, meshed
+from benchmarks.faces.warped import Meshed, in_other_shapes, meshed
 from maskedit.models import load_landmarks
+from maskedit.models.geometry import MeshNet
 from maskedit.models.geometry.mesh import EYES, MIRROR, OWN, POINTS, area, rows
-from maskedit.models.geometry.network import WINDOW, MeshNet
+from maskedit.models.geometry.network import WINDOW
 from maskedit.models.networks.portraits import LandmarkNet
-from maskedit.training.augment import crop, degrade, into_crop, placement, recolour, uniform
+from maskedit.training.augment import affine, degrade, recolour, transform_points, uniform, warp_affine
 from maskedit.training.faces import balanced, load_faces
-from maskedit.training.loop import Kept, decayed, draws, follow, half_precision, set_rate, train
-from maskedit.training.protocol import Protocol, number, read_options
+from maskedit.training.loop import Training, half_precision, linear_decay, train
+from maskedit.training.options import Hyperparameters, number, read_options
 
 WEIGHT = torch.ones(len(POINTS))
 WEIGHT[rows([n for region in ("mouth", "eyebrows", "eyes") for n in OWN[region]])] = 2.0
@@ -27,31 +28,32 @@ WEIGHT[rows([n for region in ("mouth", "eyebrows", "eyes") for n in OWN[region]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointsProtocol(Protocol):
+class PointsHyperparameters(Hyperparameters):
     """The numbers of this training."""
 
-    steps: int = number(300, "steps in all")
+    steps: int = number(800, "steps in all")
     rate: float = number(2e-3, "learning rate of Adam, falling to zero over the last three fifths")
-    warped: float = number(0.35, "share of pictures in another shape")
+    warped: float = number(0.4, "share of pictures in another shape")
 
 
-PRESETS = {"bundled": PointsProtocol(average=0.99)}
+PRESETS = {"bundled": PointsHyperparameters(average=0.99)}
 
 
 def varied(
-    images: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], size: int, random: torch.Generator
+    images: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], size: int, rng: torch.Generator
 ) -> tuple[Float[Tensor, "b 3 size size"], Float[Tensor, "b points 2"]]:
-    """Crops about as :class:`MeshNet` makes them, varied in place, size and turn, half of them mirrored; their points."""
+    """Crops about as :class:`MeshNet` makes them, varied, half of them mirrored; and the points in them."""
     b = len(images)
     left, top, side = WINDOW
-    place = placement(
-        torch.tensor([left, top]) + side / 2 + uniform(-0.03, 0.03, b, 2, random=random),
-        side * uniform(-0.1, 0.1, b, random=random).exp(),
-        uniform(-8.0, 8.0, b, random=random),
-        flipped := (torch.rand(b, generator=random) < 0.5).float(),
+    flipped = (torch.rand(b, generator=rng) < 0.5).float()
+    place = affine(
+        torch.tensor([left, top]) + side / 2 + uniform(-0.03, 0.03, b, 2, rng=rng),
+        side * uniform(-0.1, 0.1, b, rng=rng).exp(),
+        uniform(-8.0, 8.0, b, rng=rng),
+        flipped,
     )
-    inside = into_crop(points, place)
-    return crop(images, place, size), torch.where(flipped[:, None, None] > 0, inside[:, MIRROR], inside)
+    inside = transform_points(points, place)
+    return warp_affine(images, place, size), torch.where(flipped[:, None, None] > 0, inside[:, MIRROR], inside)
 
 
 def error(found: Float[Tensor, "b points 2"], points: Float[Tensor, "b points 2"]) -> Float[Tensor, "b points"]:
@@ -108,44 +110,43 @@ def sizes_seen(net: MeshNet, plain: Meshed, moved: Meshed) -> dict[str, float]:
     return slopes
 
 
-def main(arguments: list[str] | None = None) -> None:
-    protocol, options = read_options(__doc__, PRESETS, arguments, labels=False)
-    device = options.device
-    torch.manual_seed(protocol.seed)
+def training(hyper: PointsHyperparameters, options: argparse.Namespace) -> Training:
+    """Network, data, loss, optimiser, and what is reported."""
+    torch.manual_seed(hyper.seed)
     faces, held_out = load_faces(options.faces, "train"), meshed(options.faces, load_faces(options.faces, "test"))
     photos, held_out_moved = meshed(options.faces, faces), in_other_shapes(held_out)
-    net = begun(load_landmarks(), load_meshes(options.faces, faces.names).mean(0), faces.landmarks.mean(0))
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
-    average = deepcopy(net)
-    adam = torch.optim.Adam(net.parameters())
+    net = begun(load_landmarks(), photos.points.mean(0), faces.landmarks.mean(0))
 
-    def step(i: int) -> dict[str, Tensor]:
-        random = draws(protocol.seed, i)
-        set_rate(adam, decayed(protocol.rate, i, protocol.steps, final=0.6) * min(1.0, (i + 1) / 20))
-        chosen = balanced(faces, 0.5, protocol.batch, random)
-        crops, points = varied(*photos.drawn(chosen, protocol.warped, random), net.inner.size, random)
-        crops = degrade(recolour(crops, random), random, smallest=40)
-        net.train()
-        with half_precision(device):
-            found = net.inner.landmarks(crops.to(device, memory_format=torch.channels_last))
-        loss = (error(found.float(), points.to(device)) * WEIGHT.to(device)).mean()
-        adam.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        adam.step()
-        follow(average, net, protocol.average, i)
-        return {"loss": loss.detach()}
+    def loss(i: int, rng: torch.Generator) -> dict[str, Tensor]:
+        chosen = balanced(faces, 0.5, hyper.batch, rng)
+        crops, points = varied(*photos.drawn(chosen, hyper.warped, rng), net.inner.size, rng)
+        crops = degrade(recolour(crops, rng), rng, smallest=40).to(options.device, memory_format=torch.channels_last)
+        with half_precision(options.device):
+            found = net.inner.landmarks(crops)
+        return {"loss": (error(found.float(), points.to(options.device)) * WEIGHT.to(options.device)).mean()}
 
-    def report(done: int) -> None:
+    def report(ema: nn.Module, done: int) -> None:
+        assert isinstance(ema, MeshNet)
         for name, pictures in (("photos", held_out), ("other shapes", held_out_moved)):
-            apart = error(found_points(average, pictures), pictures.points)
+            apart = error(found_points(ema, pictures), pictures.points)
             told = " ".join(f"{region} {apart[:, rows(own)].mean():.4f}" for region, own in OWN.items())
             print(f"held out after {done}, {name}: {apart.mean():.4f}; {told}", flush=True)
-        slopes = sizes_seen(average, held_out, held_out_moved)
+        slopes = sizes_seen(ema, held_out, held_out_moved)
         print("sizes seen: " + " ".join(f"{region} {slope:.2f}" for region, slope in slopes.items()), flush=True)
 
-    kept: Kept = {"net": net, "average": average, "adam": adam}
-    train(step, kept, steps=protocol.steps, out=options.out, batch=protocol.batch, report=report, every=options.every)
+    return Training(
+        network=net,
+        optimizer=torch.optim.Adam(net.parameters(), hyper.rate),
+        rate=lambda i: min(1.0, (i + 1) / 20) * linear_decay(i, hyper.steps, final=0.6),
+        loss=loss,
+        steps=hyper.steps,
+        report=report,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    hyper, options = read_options(__doc__, PRESETS, arguments, labels=False)
+    train(training(hyper, options), hyper, out=options.out, every=options.every, device=options.device)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,25 @@ eye, from the mesh's own points and from those that the network finds.
 
 import argparse
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.faces import DATA
+from benchmarks.faces.checked import checked_attributes
+from benchmarks.faces.photos import labelled_faces
 from benchmarks.faces.points import found_points
 from benchmarks.faces.warped import meshed
 from maskedit.models.geometry import MeshNet, ShapeClassifier, load_coordinates
 from maskedit.models.geometry.classifier import SHOWN_BY, frontal
 from maskedit.models.geometry.mesh import OWN, POINTS, rows
 from maskedit.models.weights.bundled import write
-from maskedit.training.checked import checked_attributes
 from maskedit.training.classifier import balanced_accuracy, known_of
-from maskedit.training.faces import Faces, load_faces
+from maskedit.training.given_attributes import read_attributes
 from maskedit.training.labels import load_labels
-from maskedit.training.loop import averaged
-from maskedit.training.seen import DATA
+from maskedit.training.loop import ema_weights
 
 COMPONENTS, RIDGE = 20, 1e-2
 """Of each region's points, in deviations; and the penalty on the squares of their weights."""
@@ -66,18 +66,6 @@ def fitted(
     return weights, biases
 
 
-def looked_at(folder: Path, split: str, half: Literal["a", "b"] | None = None) -> Faces:
-    """The photos of a split whose attributes were looked at: all but those that were added later."""
-    faces = load_faces(folder, split, half)
-    chosen = [i for i, name in enumerate(faces.names) if not name.startswith("t2i_")]
-    return Faces(
-        names=tuple(faces.names[i] for i in chosen),
-        images=faces.images[chosen],
-        landmarks=faces.landmarks[chosen],
-        synthetic=[faces.synthetic[i] for i in chosen],
-    )
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True, help="folder: manifest.csv, mesh.npz, aligned/")
@@ -86,13 +74,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     options = parser.parse_args(arguments)
     names, mean = list(SHOWN_BY), load_coordinates().mean
-    faces = looked_at(options.faces, "train", options.half)
+    faces = labelled_faces(options.faces, "train", options.half)
+    seen = read_attributes(DATA / "seen_attributes.csv")
     model = ShapeClassifier()
     net = MeshNet()
-    net.load_state_dict(averaged(options.points / "checkpoint.safetensors"))
+    net.load_state_dict(ema_weights(options.points / "checkpoint.safetensors"))
     model.net = net
     weights, biases = fitted(
-        meshed(options.faces, faces).points, known_of(faces, load_labels(DATA, faces), names), mean
+        meshed(options.faces, faces).points, known_of(faces, load_labels(DATA, faces), names, seen), mean
     )
     model.mean.copy_(mean)
     model.weights.copy_(weights)
@@ -100,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     model.eval().requires_grad_(False)
     write(options.out, {"shapes": (model, {"attributes": dict(SHOWN_BY)})})
 
-    held_out = looked_at(options.faces, "test")
+    held_out = labelled_faces(options.faces, "test")
     photos = meshed(options.faces, held_out)
     checked = checked_attributes(held_out.names, names)
     for source, points in (("mesh", photos.points), ("network", found_points(net, photos))):

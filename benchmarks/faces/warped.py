@@ -1,4 +1,4 @@
-"""Faces in other shapes, for trainings: what learns from them follows a shape, and not only what usually goes with it."""
+"""Faces in other shapes, for trainings: what learns from them follows a shape, not only what usually goes with it."""
 
 import csv
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from maskedit.models.geometry import Coordinates, Warp, bounds, load_coordinates
 from maskedit.models.geometry.coordinates import COMPONENTS, LONGEST, REGIONS, names
 from maskedit.models.geometry.mesh import POINTS
 from maskedit.training.faces import Faces
-from maskedit.training.loop import draws
+from maskedit.training.loop import step_rng
 
 SIZE = 160
 """Side of the pictures that are warped."""
@@ -40,30 +40,28 @@ def load_meshes(folder: Path, files: Sequence[str]) -> Float[Tensor, "n points 2
     return points[[place[name] for name in files]]
 
 
-def random_rows(
-    count: int, coordinates: Coordinates, random: torch.Generator
-) -> Float[Tensor, "count regions numbers"]:
+def random_rows(count: int, coordinates: Coordinates, rng: torch.Generator) -> Float[Tensor, "count regions numbers"]:
     """Coordinates within the safe ranges; components normal; some regions stay."""
     low, high = bounds(coordinates)
-    share = torch.rand(count, len(REGIONS), LONGEST, generator=random)
+    share = torch.rand(count, len(REGIONS), LONGEST, generator=rng)
     found = SHARE * (low + share * (high - low))
-    normal = 0.7 * torch.randn(found.shape, generator=random)
+    normal = 0.7 * torch.randn(found.shape, generator=rng)
     for i, region in enumerate(REGIONS):
         own = len(names(region))
         found[:, i, own - COMPONENTS[region] : own] = normal[:, i, own - COMPONENTS[region] : own]
         found[:, i, own:] = 0
-    chosen = torch.rand(found.shape, generator=random) < CHOSEN
-    moved = torch.rand(count, len(REGIONS), 1, generator=random) < MOVED
+    chosen = torch.rand(found.shape, generator=rng) < CHOSEN
+    moved = torch.rand(count, len(REGIONS), 1, generator=rng) < MOVED
     return found * chosen * moved
 
 
 @torch.no_grad()
 def warped(
-    photos: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], random: torch.Generator
+    photos: Float[Tensor, "b 3 h w"], points: Float[Tensor, "b points 2"], rng: torch.Generator
 ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b points 2"]]:
     """The photos in random shapes, and the points in them; amounts are halved until no face folds."""
     coordinates = load_coordinates()
-    warp, rows = Warp(points), random_rows(len(photos), coordinates, random)
+    warp, rows = Warp(points), random_rows(len(photos), coordinates, rng)
     for _ in range(3):
         shape = coordinates.shape(points, rows)
         rows = torch.where((warp.smallest(shape) < LEAST)[:, None, None], rows / 2, rows)
@@ -84,13 +82,13 @@ class Meshed:
     points: Float[Tensor, "n points 2"]
 
     def drawn(
-        self, rows: Int64[Tensor, " b"], share: float, random: torch.Generator
+        self, rows: Int64[Tensor, " b"], share: float, rng: torch.Generator
     ) -> tuple[Float[Tensor, "b 3 size size"], Float[Tensor, "b points 2"]]:
         """Some of the photos, the first ``share`` of them in random shapes."""
         photos, points = self.images[rows].float() / 255, self.points[rows].clone()
         some = round(share * len(rows))
         if some:
-            photos[:some], points[:some] = warped(photos[:some], points[:some], random)
+            photos[:some], points[:some] = warped(photos[:some], points[:some], rng)
         return photos, points
 
 
@@ -101,6 +99,8 @@ def meshed(folder: Path, faces: Faces) -> Meshed:
 
 def in_other_shapes(photos: Meshed, seed: int = 0) -> Meshed:
     """All the photos in random shapes, always the same."""
-    made = [photos.drawn(rows, 1.0, draws(seed, int(rows[0]))) for rows in torch.arange(len(photos.images)).split(16)]
+    made = [
+        photos.drawn(rows, 1.0, step_rng(seed, int(rows[0]))) for rows in torch.arange(len(photos.images)).split(16)
+    ]
     images = torch.cat([image.mul(255).round().byte() for image, _ in made])
     return Meshed(images, torch.cat([points for _, points in made]))

@@ -1,4 +1,4 @@
-"""A generator of given photos: their own pixels, moved as shape says and changed as another generator's picture does."""
+"""A generator of given photos: their own pixels, moved as a shape says and changed as an appearance is."""
 
 import torch
 import torch.nn.functional as F

@@ -1,8 +1,8 @@
 """What is seen between lips that were closed: a mean mouth, given how it opens and what light falls on the face.
 
 A mouth is drawn in a box whose sides are the corners of the mouth and the rims of the lips, so that teeth hang from
-the upper lip and the lower lip covers them. It is an affine function of a few numbers (``benchmarks/faces/insides.py``);
-nobody's own teeth are kept.
+the upper lip and the lower lip covers them. It is an affine function of a few numbers, fitted to many mouths
+(``benchmarks/faces/insides.py``); nobody's own teeth are kept.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ OPEN = 0.35
 """A mouth is the photo's own where its gap was at least so large a share of the new one; below, the box takes over."""
 
 
-def numbers(photos: Image, points: Float[Tensor, "b points 2"], shape: Float[Tensor, "b points 2"]) -> Float[Tensor, "b numbers"]:
+def numbers(
+    photos: Image, points: Float[Tensor, "b points 2"], shape: Float[Tensor, "b points 2"]
+) -> Float[Tensor, "b numbers"]:
     """What a mouth is drawn from: opening, width and lift of the new shape, colour of skin and of the eyes' white.
 
     Args:
