@@ -37,8 +37,8 @@ class ShapedGenerator(nn.Module):
         *,
         appearance: Generator,
         photos: Image,
-        points: Float[Tensor, "b points 2"],
-        fitted: Latent,
+        points: Float[Tensor, "faces points 2"],
+        fitted: Float[Tensor, "latents layers dim"],
         coordinates: Coordinates | None = None,
         insides: Insides | None = None,
     ) -> None:
