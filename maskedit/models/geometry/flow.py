@@ -63,9 +63,14 @@ def basis(points: Float[Tensor, "b n 2"], smoothing: Float[Tensor, " n"]) -> Bas
         points: where they are.
         smoothing: how far each may miss its place, as a ridge beside the function's one at its middle.
     """
-    among = wendland(torch.cdist(points, points) / RADIUS)
-    reached = wendland(torch.cdist(cells(points).expand(len(points), -1, -1), points) / RADIUS)
-    return Basis(torch.linalg.inv(among + torch.diag(smoothing.to(points))), reached)
+    ridge = torch.diag(smoothing.to(points))
+    reached = felt(cells(points).expand(len(points), -1, -1), points)
+    return Basis(torch.linalg.inv(felt(points, points) + ridge), reached)
+
+
+def felt(places: Float[Tensor, "b k 2"], points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b k n"]:
+    """How much each place feels of each point's function."""
+    return wendland(torch.cdist(places, points) / RADIUS)
 
 
 def at(field: Float[Tensor, "b 2 h w"], places: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:

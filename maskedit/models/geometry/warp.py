@@ -57,6 +57,9 @@ class Warp:
         smoothing = torch.full((len(POINTS),), LOOSE)
         smoothing[TIGHT] = flow.SMOOTHING
         self.upper, self.lower = (flow.basis(points[:, sheet], smoothing[sheet]) for sheet in (UPPER, LOWER))
+        self.felt = tuple(flow.felt(points, points[:, sheet]) for sheet in (UPPER, LOWER))
+        self.below = torch.zeros(len(POINTS), dtype=torch.bool, device=points.device)
+        self.below[BELOW] = True
 
     def fields(
         self, shape: Float[Tensor, "b points 2"]
@@ -66,11 +69,11 @@ class Warp:
         return self.upper.field(offsets[:, UPPER]), self.lower.field(offsets[:, LOWER])
 
     def landed(self, shape: Float[Tensor, "b points 2"]) -> Float[Tensor, "b points 2"]:
-        """Where the own points come to lie when another shape is asked for."""
-        upper, lower = self.fields(shape)
-        found = flow.moved(upper, self.points)
-        found[:, BELOW] = flow.moved(lower, self.points[:, BELOW])
-        return found
+        """Where the own points come to lie when another shape is asked for: by the functions, not by their grid."""
+        offsets, found = shape - self.points, []
+        for basis, sheet, felt in zip((self.upper, self.lower), (UPPER, LOWER), self.felt, strict=True):
+            found.append(self.points + felt @ (basis.weights @ offsets[:, sheet]))
+        return torch.where(self.below[:, None], found[1], found[0])
 
     def smallest(self, shape: Float[Tensor, "b points 2"]) -> Float[Tensor, " b"]:
         """The smallest determinant of both fields, each where its sheet is seen: 0 or less where the face folds."""
