@@ -21,7 +21,7 @@ from benchmarks.faces.warped import load_meshes
 from maskedit.files import write_whole
 from maskedit.models.geometry import Aimed, ShapeClassifier, Warp, aim, load_coordinates, load_insides
 from maskedit.models.geometry.mesh import area
-from maskedit.models.weights.bundled import load, load_judge, read
+from maskedit.models.weights.bundled import load, load_judge, read_networks
 from maskedit.protocols import Parser
 from maskedit.training.sheets import write_png
 from maskedit.types import Image
@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder for sheets; they show real people, keep them to yourself")
     parser.add_argument("--json", type=Path, help="write the tables to this file too")
     options = parser.parse_args(arguments)
-    net = read(options.shapes)[0]["shapes"]
+    net = read_networks(options.shapes)[0]["shapes"]
     assert isinstance(net, ShapeClassifier)
     faces = spread(labelled_faces(options.faces, "test"), options.count)
     photos, points = faces.images.float() / 255, load_meshes(options.faces, faces.names)

@@ -21,7 +21,7 @@ from benchmarks.faces.warped import meshed
 from maskedit.models.geometry import MeshNet, ShapeClassifier, load_coordinates
 from maskedit.models.geometry.classifier import SHOWN_BY, frontal
 from maskedit.models.geometry.mesh import OWN, POINTS, rows
-from maskedit.models.weights.bundled import write
+from maskedit.models.weights.bundled import write_networks
 from maskedit.training.classifier import balanced_accuracy, known_of
 from maskedit.training.given_attributes import read_attributes
 from maskedit.training.labels import load_labels
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     model.weights.copy_(weights)
     model.biases.copy_(biases)
     model.eval().requires_grad_(False)
-    write(options.out, {"shapes": (model, {"attributes": dict(SHOWN_BY)})})
+    write_networks(options.out, {"shapes": (model, {"attributes": dict(SHOWN_BY)})})
 
     held_out = labelled_faces(options.faces, "test")
     photos = meshed(options.faces, held_out)

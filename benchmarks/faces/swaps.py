@@ -25,7 +25,7 @@ from maskedit.files import write_whole
 from maskedit.models.geometry import ShapeClassifier, Warp, load_coordinates
 from maskedit.models.geometry.classifier import frontal
 from maskedit.models.geometry.mesh import OWN, camera, mask, rows
-from maskedit.models.weights.bundled import load, load_judge, read
+from maskedit.models.weights.bundled import load, load_judge, read_networks
 from maskedit.protocols import Classifier
 
 LOCAL = tuple(name for name, (region, *_) in ATTRIBUTE_REGIONS.items() if region in OWN)
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.of == "shapes":
         if options.weights is None:
             parser.error("--of shapes needs --weights")
-        network = read(options.weights)[0]["shapes"]
+        network = read_networks(options.weights)[0]["shapes"]
         assert isinstance(network, ShapeClassifier)
         net = network
     else:
