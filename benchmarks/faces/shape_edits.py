@@ -62,7 +62,9 @@ def attribute_table(
             some = (known[:, i] == lacking).nonzero()[:, 0]
             if not len(some):
                 continue
-            moved = aim(points[some], logits={name: goal}, classifier=net, coordinates=load_coordinates())
+            # A smile that goes lets the mouth close: held open, it would be a grimace.
+            hold = () if (name, word) == ("smiling", "removed") else None
+            moved = aim(points[some], logits={name: goal}, hold=hold, classifier=net, coordinates=load_coordinates())
             pictures = drawn(photos[some], points[some], moved)
             before, after = (net.of_points(shape, names) for shape in (points[some], moved.shape))
             spill = (after - before).abs()

@@ -57,6 +57,7 @@ def aim(
     *,
     logits: Mapping[str, float] | None = None,
     size: Mapping[str, float] | None = None,
+    hold: Collection[str] | None = None,
     classifier: ShapeClassifier,
     coordinates: Coordinates,
 ) -> Aimed:
@@ -64,9 +65,9 @@ def aim(
 
     Args:
         points: the faces' own points.
-        logits: attribute -> the classifier's logit to come to; who is beyond it already stays. The classifier's other
-            attributes are held.
+        logits: attribute -> the classifier's logit to come to; who is beyond it already stays.
         size: region -> how many times larger its area shall be.
+        hold: other attributes to keep as they are; all that the classifier tells by default.
         classifier: tells the attributes.
         coordinates: what may move.
 
@@ -75,7 +76,8 @@ def aim(
     """
     wanted, sizes = dict(logits or {}), dict(size or {})
     _check(wanted, sizes, classifier)
-    known = classifier.attributes
+    positions(tuple(hold or ()), classifier.attributes, "attribute")
+    known = [name for name in classifier.attributes if name in wanted or hold is None or name in hold]
     shown = {*sizes, *(classifier.regions[name] for name in wanted)}
     moves, low, high = _moves(shown, sizes, coordinates)
     moves, low, high = moves.to(points), low.to(points), high.to(points)

@@ -66,6 +66,17 @@ def test_other_attributes_stay() -> None:
     assert apart.abs().max() < 0.25
 
 
+def test_what_is_not_held_may_follow() -> None:
+    """A classifier that tells a smile by an open mouth too opens the mouth, unless that is held."""
+    model = classifier()
+    model.weights[0] += model.weights[1]
+    opened = []
+    for hold in (None, ()):
+        found = aim(faces(), logits={"smiling": 1.5}, hold=hold, classifier=model, coordinates=COORDINATES)
+        opened.append(model.of_points(found.shape, ["mouth_slightly_open"]).mean())
+    assert opened[0] < 0.2 < opened[1]
+
+
 def test_who_has_it_already_stays_as_he_is() -> None:
     model = classifier()
     smiling = COORDINATES.shape(faces(), COORDINATES.rows({"mouth": {"smile": 2.0}}, 2))
@@ -100,6 +111,8 @@ def test_a_batch_equals_singles() -> None:
 def test_what_cannot_be_asked_gets_a_sentence() -> None:
     with pytest.raises(InputError, match="no attribute is called 'young'"):
         asked(logits={"young": 1.0})
+    with pytest.raises(InputError, match="no attribute is called 'young'"):
+        aim(faces(), hold=["young"], classifier=classifier(), coordinates=COORDINATES)
     with pytest.raises(InputError, match="the size of 'hair' cannot change; expected one of mouth"):
         asked(size={"hair": 1.0})
     with pytest.raises(InputError, match="the nose cannot have that size; expected a positive factor"):
