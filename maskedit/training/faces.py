@@ -154,7 +154,7 @@ def load_faces(folder: Path, split: str, half: Literal["a", "b"] | None = None) 
     return Faces(
         names=tuple(table[i]["file"] for i in rows),
         images=images,
-        landmarks=((points[rows] + 0.5) / images.shape[-1]).float(),
+        landmarks=(points[rows] / images.shape[-1]).float(),  # the picture spans [0, side]: no half pixel is missing
         synthetic=tuple("SFHQ" in table[i]["source"] for i in rows),
     )
 

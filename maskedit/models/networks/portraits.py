@@ -103,7 +103,7 @@ class LandmarkNet(nn.Module):
         self.trunk = Hourglass(widths=widths, finest=1)
         self.head = nn.Conv2d(widths[1], points, 1)
 
-    def landmarks(self, crop: Image) -> Float[Tensor, "b 68 2"]:
+    def landmarks(self, crop: Image) -> Float[Tensor, "b points 2"]:
         """Points (x, y) as fractions of the crop's side.
 
         The crop should be a square 4.2 eye distances wide around the tip of the nose (1.6 times the box of

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from maskedit.errors import CheckpointError, InputError
 from maskedit.files import write_whole
 from maskedit.models.files.state_dict import fill
+from maskedit.models.geometry.classifier import ShapeClassifier
 from maskedit.models.networks.face_embedding import FaceEmbedding
 from maskedit.models.networks.portraits import (
     LandmarkNet,
@@ -33,6 +34,7 @@ NETWORKS: Mapping[str, type[nn.Module]] = {
     "judge": PortraitJudge,
     "landmarks": LandmarkNet,
     "embedding": FaceEmbedding,
+    "shapes": ShapeClassifier,
 }
 
 SIGNIFICANT = 8
