@@ -58,7 +58,7 @@ class Problem:
     start: Literal["mean", "encoder"] | Tensor | np.ndarray | str | os.PathLike[str] = "mean"
     noises: Sequence[Float[Tensor, "b 1 _ _"]] | None = None
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
-    range: tuple[float, float] = (0.0, 1.0)
+    range: tuple[float | int, float | int] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         _check_models(self.models)
@@ -253,7 +253,7 @@ def _check_distribution(latents: LatentDistribution, generator: Generator) -> No
         )
 
 
-def _checked_range(given: tuple[float, float]) -> tuple[float, float]:
+def _checked_range(given: tuple[float | int, float | int]) -> tuple[float, float]:
     try:
         low, high = (float(value) for value in given)
     except (TypeError, ValueError):

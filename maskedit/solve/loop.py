@@ -9,9 +9,9 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import SupportsIndex, cast
 
 import torch
 from jaxtyping import Bool
@@ -51,7 +51,7 @@ def steps(
     problem: Problem,
     schedule: Schedule,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Iterable[SupportsIndex] | None = None,
     deterministic: bool = False,
     resume: str | os.PathLike[str] | None = None,
 ) -> Iterator[Step]:
@@ -82,7 +82,7 @@ def run(
     problem: Problem,
     schedule: Schedule,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Iterable[SupportsIndex] | None = None,
     watch: Callable[[Step], object] | None = None,
     deterministic: bool = False,
     save: str | os.PathLike[str] | None = None,
@@ -150,7 +150,7 @@ class Loop:
         problem: Problem,
         schedule: Schedule,
         *,
-        seeds: Sequence[int] | None,
+        seeds: Iterable[SupportsIndex] | None,
         deterministic: bool,
         resume: str | os.PathLike[str] | None,
     ) -> None:
@@ -522,10 +522,10 @@ def _start_picture(problem: Problem, start: Given) -> Image:
         return draw(problem.models.generator, start)[0].to(problem.like)
 
 
-def _seeds(seeds: object, batch: int) -> tuple[int, ...]:
+def _seeds(seeds: Iterable[SupportsIndex], batch: int) -> tuple[int, ...]:
     """One whole number for each image."""
     try:
-        own = tuple(operator.index(seed) for seed in seeds)  # type: ignore[attr-defined]  # what cannot is refused
+        own = tuple(operator.index(seed) for seed in seeds)
     except TypeError:
         own = ()
     if len(own) != batch:

@@ -7,7 +7,7 @@ only for what the stage's terms and events declared.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.errors import InputError, RunError
-from maskedit.protocols import LatentDistribution, Models
+from maskedit.protocols import LatentDistribution, Models, size_of
 from maskedit.terms.drawing import Given, draw, in_type_of, noises_in, stacked
 from maskedit.terms.moving_target import placed
 from maskedit.types import Image, Latent, Logits, Mask, NoiseMap, Regions
 
-Range = tuple[float, float]
+Range: TypeAlias = tuple[float | int, float | int]
 """Values of black and of full light in the pictures of a problem."""
 
 
@@ -261,6 +261,13 @@ class View(Shown):
     @cached_property
     def _drawn(self) -> tuple[Image, Mapping[str, Tensor]]:
         image, extras = draw(self._models.generator, self.given, self._reads.extras)
+        says = size_of(self._models.generator)
+        if tuple(image.shape[1:]) != (3, *says):
+            raise RunError(
+                "the generator's picture is not of the size that it says",
+                expected=str([len(image), 3, *says]),
+                actual=str(list(image.shape)),
+            )
         return image.to(self.original.image.dtype), extras
 
 

@@ -209,7 +209,7 @@ def test_an_objective_that_does_not_depend_on_what_varies_is_named():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: me.steps(toys.without(), toys.plain(), seeds=3), "a list of 1; got 3"),
+        (lambda: me.steps(toys.without(), toys.plain(), seeds=3), "a list of 1 whole numbers; got 3"),
         (lambda: me.run(toys.without(), toys.plain(), save="no/such/folder/run"), "cannot be saved to no/such"),
     ],
 )
