@@ -13,7 +13,7 @@ from maskedit.metrics.checks import feature_sets
 class PRDC(NamedTuple):
     """Four shares; 1 is best, and only density may lie above.
 
-    Args:
+    Attributes:
         precision: share of drawn pictures that lie within the reach of a real one.
         recall: share of real pictures that lie within the reach of a drawn one.
         density: how many real ones reach a drawn one, on average, over ``neighbours``.

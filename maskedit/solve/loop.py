@@ -201,6 +201,7 @@ class Loop:
         shown = image.isfinite().flatten(1).all(dim=1)
         return Result(
             image=chosen(shown, image, original),
+            original=original,
             generated=view.picture,
             fitted=fitted,
             latent=state.given["latent"],

@@ -49,6 +49,7 @@ class Result:
     Args:
         image: the blended pictures ``[b, 3, H, W]`` in the problem's range, not clamped. The input, where no finite one
             was found.
+        original: the input ``[b, 3, H, W]``.
         generated: the generator's last pictures ``[b, 3, R, R]``.
         fitted: the generated pictures when the change of the blend began; None for other blends.
         latent: ``[b, *latent]``.
@@ -66,6 +67,7 @@ class Result:
     """
 
     image: Image
+    original: Image
     generated: Image
     fitted: Image | None
     latent: Latent
@@ -94,8 +96,8 @@ class Result:
 
     def _repr_html_(self) -> str:
         figures = (
-            f"{_inline(image)}<figcaption>{escape(said)}</figcaption>"
-            for image, said in zip(self.image, self.status, strict=True)
+            f"{_inline(before)} {_inline(after)}<figcaption>before, after: {escape(said)}</figcaption>"
+            for before, after, said in zip(self.original, self.image, self.status, strict=True)
         )
         return "".join(f"<figure style='display:inline-block;margin:4px'>{inside}</figure>" for inside in figures)
 
@@ -198,4 +200,4 @@ def _inline(image: Float[Tensor, "3 h w"]) -> str:
     values = (image.detach().clamp(0, 1) * 255).round().byte().cpu()
     buffer = io.BytesIO()
     pil.fromarray(values.permute(1, 2, 0).contiguous().numpy()).save(buffer, "PNG")
-    return f"<img src='data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+    return f"<img style='width:192px' src='data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"

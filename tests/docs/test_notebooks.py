@@ -32,6 +32,7 @@ def test_edit_a_face_shows_pictures_and_reaches_its_targets() -> None:
     assert sum(isinstance(value, Image.Image) for value in shown) == 2
     assert left["edited"].attributes["black_hair"][1] > 0.5
     assert left["after"] < left["before"]
+    assert all("<" in left[name]._repr_html_() for name in ("schedule", "result"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

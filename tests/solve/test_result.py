@@ -1,8 +1,10 @@
 """Steps and results: frozen, taken after any step, printed in a line."""
 
 from dataclasses import FrozenInstanceError
+from html import escape
 
 import pytest
+import torch
 
 import maskedit as me
 from tests import toys
@@ -39,3 +41,12 @@ def test_what_users_see_prints_in_a_line():
     text = repr(step.result())
     assert text.startswith("Result(2 images, ")
     assert "History(fit: 1 steps; fit.preserve)" in text
+
+
+def test_a_notebook_shows_each_picture_before_and_after_with_its_sentence():
+    result = me.run(problem(), edit())
+    shown = result._repr_html_()
+    assert torch.equal(result.original, problem().image)
+    assert shown.count("src='data:image/png;base64,") == 2 * len(result.image)
+    assert all(escape(sentence) in shown for sentence in result.status)
+    assert "<td" in edit()._repr_html_()

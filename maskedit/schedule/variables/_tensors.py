@@ -41,7 +41,7 @@ class TensorsVariable:
                 f"{self.name} cannot move" if self.name != "noise" else "noise() needs noise maps",
                 expected=f"a generator that takes {self.name}",
                 actual=f"{generator}, which does not",
-                hint="docs/plugging.md says how a generator offers it." if self.name != "noise" else "Leave it out.",
+                hint="docs/own/model.md says how a generator offers it." if self.name != "noise" else "Leave it out.",
             )
         for name in self.chosen or ():
             if name not in known:
