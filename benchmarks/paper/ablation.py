@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from maskedit import recipes
+from maskedit.edit import Edit
 from maskedit.editors import Editor, MaskFaceGAN
 from maskedit.protocols import Models
-from maskedit.schedule import Schedule
+from maskedit.recipes import Recipe
 from maskedit.terms import Objective
 
 
-def ablated(recipe: Callable[..., Schedule], *, shape: bool, detail: bool) -> Callable[..., Schedule]:
+def ablated(recipe: Callable[[Edit], Recipe], *, shape: bool, detail: bool) -> Callable[[Edit], Recipe]:
     """A recipe without its terms of shape, without its stage on the noise, or without both.
 
     Args:
@@ -20,15 +20,15 @@ def ablated(recipe: Callable[..., Schedule], *, shape: bool, detail: bool) -> Ca
         detail: keep the stage "detail".
     """
 
-    def changed(*arguments: Any, **options: Any) -> Schedule:
-        schedule = recipe(*arguments, **options)
-        stages = [stage for stage in schedule if detail or stage.name != "detail"]
+    def changed(edit: Edit) -> Recipe:
+        made = recipe(edit)
+        stages = [stage for stage in made if detail or stage.name != "detail"]
         if not shape:
             stages = [
                 replace(stage, objective=Objective([term for term in stage.terms if not term.name.endswith("_shape")]))
                 for stage in stages
             ]
-        return Schedule(*stages, blend=schedule.blend)
+        return Recipe(*stages, blend=made.blend, edit=made.edit, start=made.start, needs=made.needs)
 
     return changed
 

@@ -2,16 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
 
 from maskedit import recipes
 from maskedit.attributes import ATTRIBUTE_REGIONS
 from maskedit.edit import Edit
 from maskedit.editors.editor import Capabilities, Edited
 from maskedit.errors import InputError
-from maskedit.problem import Problem
 from maskedit.protocols import Models
-from maskedit.schedule import Schedule
+from maskedit.recipes import Recipe
 from maskedit.solve import run
 from maskedit.types import Image
 
@@ -21,8 +19,7 @@ class MaskFaceGAN:
 
     Args:
         models: generator, parser and classifier, and what the recipe needs beside them.
-        recipe: makes the schedule, as those of :mod:`maskedit.recipes` do.
-        start: where the latent starts.
+        recipe: makes the schedule and says its start, as those of :mod:`maskedit.recipes` do.
         name: what to call it.
 
     Raises:
@@ -33,13 +30,12 @@ class MaskFaceGAN:
         self,
         models: Models,
         *,
-        recipe: Callable[..., Schedule] = recipes.plausible,
-        start: Literal["mean", "encoder"] = "encoder",
+        recipe: Callable[[Edit], Recipe] = recipes.plausible,
         name: str = "MaskFaceGAN",
     ) -> None:
         if models.classifier is None:
             raise InputError("MaskFaceGAN needs a classifier", actual="models.classifier is None")
-        self.models, self.recipe, self.start, self.name = models, recipe, start, name
+        self.models, self.recipe, self.name = models, recipe, name
         self._attributes = tuple(name for name in models.classifier.attributes if name in ATTRIBUTE_REGIONS)
 
     @property
@@ -68,10 +64,6 @@ class MaskFaceGAN:
         """
         self.capabilities.check(self.name, edit)
         begun = time.perf_counter()
-        names = tuple(edit.attributes)
-        options: dict[str, Any] = {"target": list(edit.attributes.values()), "hold": edit.hold, "size": dict(edit.size)}
-        if edit.smoothing is not None:
-            options["smoothing"] = edit.smoothings(0.05)
-        problem = Problem(self.models, images, edit, start=self.start)
-        result = run(problem, self.recipe(names, **options), seeds=seeds)
+        made = self.recipe(edit)
+        result = run(made.problem(self.models, images), made, seeds=seeds)
         return Edited(result.image.clamp(0, 1), self.capabilities, time.perf_counter() - begun)

@@ -61,7 +61,8 @@ class Stage:
                 f"{where} has no objective", expected="terms added up", actual=type(self.objective).__name__
             )
         if not isinstance(self.vary, Unchanged):
-            object.__setattr__(self, "vary", _variables(where, self.vary))
+            several = _variables(where, self.vary)
+            object.__setattr__(self, "vary", several if isinstance(self.vary, Iterable) else several[0])
         for when in ("on_enter", "before_backward", "after_step"):
             object.__setattr__(self, when, _events(f"{when} of {where}", getattr(self, when)))
         self._check_stop(where)
@@ -75,7 +76,9 @@ class Stage:
     @property
     def variables(self) -> tuple[Variable, ...]:
         """What starts to move; nothing new if unchanged."""
-        return () if isinstance(self.vary, Unchanged) else tuple(self.vary)  # type: ignore[arg-type]  # made a tuple above
+        if isinstance(self.vary, Unchanged):
+            return ()
+        return tuple(self.vary) if isinstance(self.vary, Iterable) else (self.vary,)
 
     @property
     def events(self) -> tuple[Event, ...]:

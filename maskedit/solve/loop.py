@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import SupportsIndex, cast
 
 import torch
@@ -250,8 +251,8 @@ class Loop:
             steps=stage.steps,
             index=index,
             planned=self.schedule.steps,
-            raw={name: value.detach() for name, value in evaluation.raw.items()},
-            weighted={name: value.detach() for name, value in evaluation.weighted.items()},
+            raw=MappingProxyType({name: value.detach() for name, value in evaluation.raw.items()}),
+            weighted=MappingProxyType({name: value.detach() for name, value in evaluation.weighted.items()}),
             total=evaluation.total.detach(),
             image=view.image.detach() if view.drawn else None,
             given=dict(state.given),

@@ -1,5 +1,7 @@
 """What would run to its end and be wrong: models in training mode, other ranges, terms without gradient."""
 
+import warnings
+
 from jaxtyping import Bool
 from torch import Tensor, nn
 
@@ -51,19 +53,16 @@ def check_gradients(stage: Stage, evaluation: Evaluation, moving: Bool[Tensor, "
 
 
 def check_drawn(picture: Image, problem: Problem) -> None:
-    """Refuse a generator whose pictures are in another range than the problem's.
-
-    Raises:
-        RunError: saying which range they seem to have.
-    """
+    """Warn of a generator whose pictures are in another range than the problem's, and say which they seem to have."""
     low, high = problem.range
     scaled = (picture - low) / (high - low)
     outside = ((scaled < -FAR_OUTSIDE) | (scaled > 1 + FAR_OUTSIDE)) & scaled.isfinite()
     if outside.float().mean() > MANY:
         found_low, found_high = (float(x) for x in picture[picture.isfinite()].aminmax())
-        raise RunError(
-            "the generator's pictures are in another range than the problem's",
-            expected=f"mostly values in [{low:g}, {high:g}]",
-            actual=f"values from {found_low:.3g} to {found_high:.3g}",
-            hint="Problem(..., range=(-1, 1)) declares another range, for the input too.",
+        warnings.warn(
+            f"the generator's pictures are in another range than the problem's: mostly values in [{low:g}, {high:g}] "
+            f"were expected, they go from {found_low:.3g} to {found_high:.3g}. Problem(..., range=(-1, 1)) declares "
+            "another range, for the input too.",
+            RuntimeWarning,
+            stacklevel=5,
         )

@@ -173,7 +173,7 @@ class Step:
         return self._loop
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loop": None}
+        return self.__dict__ | {"_loop": None, "raw": dict(self.raw), "weighted": dict(self.weighted)}
 
 
 def by_mover(given: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def test_the_blend_can_follow_the_generated_shape():
         (lambda: me.Several(me.Tint(regions=["hair"]), me.Redraw(regions=["mouth"], since="fit")), "different stages"),
     ],
 )
+@pytest.mark.unhooked
 def test_what_cannot_be_is_refused_when_made(make, says):
     with pytest.raises(me.InputError, match=says):
         make()

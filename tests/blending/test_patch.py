@@ -50,6 +50,7 @@ def test_a_kind_of_ones_own_prints_and_runs():
     )
 
 
+@pytest.mark.unhooked
 def test_several_blends_each_take_their_regions():
     """Each region shows what its own blend gives, the one upon the other where they overlap."""
     this = me.Problem(toys.models(), toys.pictures(2), me.Edit("smiling", regions=["mouth", "background"]))
@@ -68,6 +69,7 @@ def test_several_blends_each_take_their_regions():
     assert "blend (tint, preserving nothing, background of the input, the change since fit; redraw" in text
 
 
+@pytest.mark.unhooked
 def test_a_blend_takes_only_what_may_change():
     this = me.Problem(toys.models(), toys.pictures(1), "smiling")
     with pytest.raises(me.InputError, match="takes the background, which the problem's edit may not change"):

@@ -99,7 +99,7 @@ def test_without_a_mean_latent_the_generators_is_taken(tmp_path: Path, generator
     path = write(tmp_path / "y.pt", encoder(), generator, opts={**OPTIONS["pSp"], "start_from_latent_avg": False})
     assert not load_encoder(path).latent_avg.any()
     path = write(tmp_path / "z.pt", encoder(), None, opts=OPTIONS["pSp"])
-    with pytest.raises(CheckpointError, match="holds no StyleGAN2"):
+    with pytest.raises(CheckpointError, match="holds no StyleGAN"):
         load_encoder(path)
 
 

@@ -1,5 +1,6 @@
 """A person's own files as the models of an edit."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return own
 
 
+@pytest.mark.filterwarnings("ignore:the generator's pictures")  # random weights draw in any range
 def test_models_come_from_files(files: dict[str, Path]) -> None:
     models = load_models(**files)
     assert isinstance(models.encoder, PSP)
@@ -60,6 +62,7 @@ def test_a_file_in_the_wrong_place_gets_a_sentence(files: dict[str, Path]) -> No
         load_models(generator=files["generator"], encoder=files["parser"])
 
 
+@pytest.mark.filterwarnings("ignore:the generator's pictures")
 def test_the_command_line_takes_them(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,7 +79,7 @@ def test_the_command_line_takes_them(
     with pytest.MonkeyPatch.context() as patch:
         from maskedit.photo import editing
 
-        shortest = lambda names, target: me.recipes.fast(names, target=target, steps=(1, 1, 1, 1))  # noqa: E731
-        patch.setitem(editing.RECIPES, "shortest", (shortest, "encoder"))
+        shortest = {"shortest": partial(me.recipes.fast, steps=(1, 1, 1, 1))}
+        patch.setattr(editing, "RECIPES", shortest)
         assert main(["edit", str(tmp_path / "photo.png"), "--set", "smiling", "--out", str(out), *face, *own]) == 0
     assert list(out.glob("photo*"))
