@@ -108,6 +108,7 @@ def test_types_follow_the_photo() -> None:
     assert paste(photo, square, pasted(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))).dtype == torch.float64
 
 
+@pytest.mark.unhooked
 def test_shapes_that_do_not_fit_are_refused() -> None:
     photo, square = torch.rand(1, 3, 90, 120), align(FACE, (90, 120))
     fits = pasted(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))

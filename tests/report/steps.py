@@ -21,12 +21,9 @@ def step(position: int, *, stages: tuple[tuple[str, int], ...] = (("fit", 3), ("
         "weighted": values,
         "total": torch.tensor([0.75, 1.75]),
         "image": torch.full((2, 3, 8, 8), position / 10),
-        "latent": torch.zeros(2, 4, 6),
-        "noises": (),
+        "given": {"latent": torch.zeros(2, 4, 6)},
         "active": torch.tensor([True, True]),
         "seconds": 0.1 * position,
-        "_save": lambda step, path: None,
-        "_result": lambda step: None,
     }
     return Step(**{**facts, **changes})
 
@@ -37,4 +34,4 @@ def history() -> History:
         "edit.preserve": torch.tensor([[0.2, 0.2], [0.2, 0.2]]),
         "edit.smiling": torch.tensor([[0.1, 0.0], [0.1, 0.0]]),
     }
-    return History(weighted, weighted, torch.rand(2, 5), (("fit", 3), ("edit", 2)))
+    return History(weighted, weighted, torch.rand(2, 5), torch.ones(2, 5, dtype=torch.int64), (("fit", 3), ("edit", 2)))

@@ -28,5 +28,7 @@ def test_loss_curves_draw_each_term_once_in_the_legend(tmp_path: Path, monkeypat
 
 
 def test_loss_curves_of_no_steps_are_an_empty_plot(tmp_path: Path) -> None:
-    report.loss_curves(History({}, {}, torch.zeros(1, 0), ()), tmp_path / "losses.png")
+    report.loss_curves(
+        History({}, {}, torch.zeros(1, 0), torch.zeros(1, 0, dtype=torch.int64), ()), tmp_path / "losses.png"
+    )
     assert (tmp_path / "losses.png").is_file()
