@@ -266,17 +266,18 @@ class Loop:
         if stage.variables:
             # What stays from before keeps its memory no more than it must.
             state.given = {name: v.clone() if name in state.live else v for name, v in state.given.items()}
-            state.moving = [variable.begin(state.given, self.problem) for variable in stage.variables]
+            state.begun = dict(state.given)
+            state.moving = [variable.begin(state.begun, self.problem) for variable in stage.variables]
             state.moving_since = state.stage
             for moving in state.moving:
-                begun = moving.said()
-                for name, value in begun.items():
+                said = moving.said()
+                for name, value in said.items():
                     before = state.given.get(name)
                     if before is None:  # from here on it is drawn from
                         before = self._own(name, value) if name in moving.live else value
                         state.start[name] = before
                     state.good[name] = before
-                state.given |= begun
+                state.given |= said
         state.stopped = torch.zeros_like(state.active)
         state.best, state.memory = None, {}
         state.record.begin(stage, state.grown)

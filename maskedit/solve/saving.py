@@ -42,7 +42,7 @@ def save(state: State, path: str | os.PathLike[str], run: str, inputs: str) -> N
         CheckpointError: if the file cannot be written, or an optimiser remembers what cannot be saved.
     """
     tensors = {"active": state.active, "stopped": state.stopped, "grown": state.grown}
-    for place in ("given", "start", "good", "memory"):
+    for place in ("given", "start", "good", "begun", "memory"):
         values = getattr(state, place)
         tensors |= {f"{place}.{name}": v for name, v in values.items() if place != "given" or name not in state.live}
     tensors |= {f"generators.{i}": generator.get_state() for i, generator in enumerate(state.generators)}
@@ -124,6 +124,7 @@ def _state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], problem: Pro
         given=_under("given.", on),
         start=_under("start.", on),
         good=_under("good.", on),
+        begun=_under("begun.", on),
         memory=_under("memory.", on),
         grown=on["grown"],
         active=on["active"],
@@ -145,7 +146,7 @@ def _state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], problem: Pro
             _fill(values, columns)
     if facts["moving"]:
         variables = schedule.stages[state.moving_since].variables
-        state.moving = [variable.begin(state.given, problem) for variable in variables]
+        state.moving = [variable.begin(state.begun, problem) for variable in variables]
         for j, moving in enumerate(state.moving):
             mine = f"moving.{j}."
             plain = {k.removeprefix(mine): v for k, v in facts["plain"].items() if k.startswith(mine)}

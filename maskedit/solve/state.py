@@ -45,6 +45,7 @@ class State:
         entered: whether the stage has begun.
         moving: the variables in motion.
         moving_since: the stage that set them in motion.
+        begun: what was drawn from when it did.
         best: the best step of this stage, if the stage keeps it.
         memory: what this stage's events remember.
         record: every term's values.
@@ -68,6 +69,7 @@ class State:
     entered: bool = False
     moving: list[Moving] = field(default_factory=list)
     moving_since: int = 0
+    begun: dict[str, Tensor] = field(default_factory=dict)
     best: Best | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
     record: Record = field(default_factory=Record)
