@@ -84,7 +84,7 @@ def test_what_is_no_saved_result_is_refused(tmp_path: Path, content):
 
 def test_a_result_shows_itself_in_a_notebook():
     result = me.run(problem(1), SHORT)
-    assert result._repr_html_().count("<img") == 1
+    assert result._repr_html_().count("<img") == 2  # before and after
     assert "<table" in SHORT._repr_html_()
 
 
