@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 edit: $(READY)
 	$(BIN)/python -c 'from pathlib import Path; from skimage import data, io; \
 	  Path("$(OUT)").mkdir(exist_ok=True); io.imsave("$(OUT)/astronaut.png", data.astronaut())'
-	OMP_NUM_THREADS=1 $(BIN)/maskedit edit $(OUT)/astronaut.png --set black_hair --out $(OUT)
+	OMP_NUM_THREADS=1 $(BIN)/maskedit edit $(OUT)/astronaut.png --set black_hair --out $(OUT) --force
 
 test: lint types layers docs tests unhooked
 

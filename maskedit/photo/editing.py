@@ -13,10 +13,10 @@ from maskedit.attributes import ATTRIBUTE_REGIONS
 from maskedit.edit import Edit, Wish
 from maskedit.errors import InputError, PhotoError
 from maskedit.models.weights.bundled import load
-from maskedit.photo.align import Alignment, Photo, Square, align, crop
+from maskedit.photo.alignment import Alignment, Photo, Square, align, crop
 from maskedit.photo.files import read, write
 from maskedit.photo.find import STEADY, Box, find_face, locate
-from maskedit.photo.paste import paste
+from maskedit.photo.pasting import paste
 from maskedit.protocols import Models
 from maskedit.recipes import RECIPES, Recipe
 from maskedit.solve import Result, Step

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskedit.errors import InputError, PhotoError
 from maskedit.files import reason, replacing
-from maskedit.photo.align import Photo
+from maskedit.photo.alignment import Photo
 from maskedit.report import to_picture
 
 if TYPE_CHECKING:

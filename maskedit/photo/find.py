@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskedit.errors import InputError, PhotoError
-from maskedit.photo.align import Alignment, Photo, align, crop
+from maskedit.photo.alignment import Alignment, Photo, align, crop
 from maskedit.photo.resample import resample
 
 if TYPE_CHECKING:

@@ -23,10 +23,12 @@ from maskedit.solve import saving
 from maskedit.solve.changes import apply
 from maskedit.solve.compose import Composition, compose
 from maskedit.solve.fingerprint import fingerprint
+from maskedit.solve.gradients import backward, culprit
 from maskedit.solve.interrupts import determinism
 from maskedit.solve.notice import check_drawn, check_gradients, check_models
 from maskedit.solve.result import Result, Step, by_mover
-from maskedit.solve.state import Best, begin, chosen
+from maskedit.solve.state import State, begin, chosen, remember
+from maskedit.solve.status import sentence
 from maskedit.terms import (
     Evaluation,
     Given,
@@ -152,7 +154,7 @@ class Loop:
             masks=masks,
             patches=patches,
             history=state.record.history(),
-            status=tuple(self._sentence(i, bool(shown[i])) for i in range(len(original))),
+            status=tuple(sentence(state, self.schedule, i, bool(shown[i])) for i in range(len(original))),
             frozen=~state.active,
             seeds=state.seeds,
             seconds=state.seconds,
@@ -172,11 +174,12 @@ class Loop:
             check_drawn(view.picture.detach(), self.problem)
         for event in stage.before_backward:
             self._happen(event, stage, view, moving, view.given, saved=view)
-        finite = self._backward(stage, evaluation, moving)
+        finite = backward(stage, evaluation, state.moving, moving)
         self._freeze(stage, evaluation, view, moving & ~finite)
         moved = moving & finite
-        self._remember(stage, evaluation, moved)
-        stepping = moved & ~self._stop(stage, moved)
+        state.record.put(stage, evaluation, moved)
+        remember(state, evaluation.total.detach(), moved, keep_best=stage.keep_best)
+        stepping = moved & ~stopping(stage, state, moved)
         self._move(stage, stepping, shaken)
         for event in stage.after_step:
             self._happen(event, stage, view, stepping, state.given)
@@ -215,7 +218,7 @@ class Loop:
                 for name, value in said.items():
                     before = state.given.get(name)
                     if before is None:  # from here on it is drawn from
-                        before = self._own(name, value) if name in moving.live else value
+                        before = _own(self.problem, name, value) if name in moving.live else value
                         state.start[name] = before
                     state.good[name] = before
                 state.given |= said
@@ -227,13 +230,6 @@ class Loop:
             for event in stage.on_enter:
                 view = View(self._scene(stage), state.given, self._now())
                 self._happen(event, stage, view, state.active, state.given)
-
-    def _own(self, name: str, value: Tensor) -> Tensor:
-        """The generator's own weight of that name, for each image, without a copy."""
-        generator = self.problem.models.generator
-        parameters = dict(generator.named_parameters()) if isinstance(generator, torch.nn.Module) else {}
-        own = parameters.get(name.removeprefix("weights."))
-        return value.clone() if own is None else own.detach().expand(value.shape)
 
     def _leave(self, stage: Stage) -> None:
         state = self.state
@@ -291,27 +287,6 @@ class Loop:
     def _now(self) -> Now:
         state = self.state
         return Now(state.grown, state.step, state.generators, state.memory)
-
-    def _backward(self, stage: Stage, evaluation: Evaluation, moving: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
-        """Gradients of each moving image's total, for its own parameters; and which of them are finite."""
-        finite = evaluation.total.detach().isfinite()
-        wanted = moving & finite
-        movers = [m for m in self.state.moving if not m.closure]
-        if not movers or not bool(wanted.any()):
-            return finite
-        if not evaluation.total.requires_grad:
-            raise RunError(
-                f"nothing to optimise in stage {stage.name!r}: no term depends on what it varies",
-                hint="Check vary=, and that losses and models let gradient through.",
-            )
-        parameters = [p for m in movers for p in m.all_parameters()]
-        # Only the wanted gradients: the models' own weights, frozen or not, are left alone.
-        gradients = torch.autograd.grad(evaluation.total[wanted].sum(), parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        for m in movers:
-            finite = finite & m.gradient_is_finite()
-        return finite
 
     def _move(self, stage: Stage, stepping: Bool[Tensor, " b"], shaken: Mapping[str, Tensor]) -> None:
         """One step of every optimiser, for the images that move."""
@@ -375,54 +350,14 @@ class Loop:
 
     def _freeze(self, stage: Stage, evaluation: Evaluation, view: View, bad: Bool[Tensor, " b"]) -> None:
         """Freeze the images in which something is not finite, where it last was, and say what it was."""
+        state = self.state
         if not bool(bad.any()):
             return
-        state = self.state
         for image in torch.nonzero(bad).flatten().tolist():
-            culprits = [f"term {name!r}" for name, value in evaluation.raw.items() if not value[image].isfinite()]
-            if not culprits and not evaluation.total[image].isfinite():
-                culprits = [f"the weight of {n!r}" for n, v in evaluation.weighted.items() if not v[image].isfinite()]
-            if culprits and view.drawn and not bool(view.image[image].isfinite().all()):
-                culprits = ["the generated image", *culprits]
-            what = culprits[0] if culprits else "the gradient"
+            what = culprit(evaluation, view, image)
             state.notes[image].append(f"frozen in stage {stage.name!r} at step {state.step}: {what} is not finite")
         self._set(bad, state.good)
         state.active = state.active & ~bad
-
-    def _remember(self, stage: Stage, evaluation: Evaluation, moved: Bool[Tensor, " b"]) -> None:
-        """Put the step's values into the record, and remember what they are of."""
-        state = self.state
-        state.record.put(stage, evaluation, moved)
-        for name, value in state.given.items():
-            if name not in state.live:
-                state.good[name] = chosen(moved, value, state.good[name])
-        if not stage.keep_best:
-            return
-        total = evaluation.total.detach()
-        best = state.best or Best(torch.full_like(total, float("inf")), {n: v.clone() for n, v in state.given.items()})
-        better = moved & (total < best.total)
-        given = {name: chosen(better, value, best.given[name]) for name, value in state.given.items()}
-        given |= {name: given[name].clone() for name in state.live}
-        state.best = Best(torch.where(better, total, best.total), given)
-
-    def _stop(self, stage: Stage, moved: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
-        """Which images stop now, where they are."""
-        if stage.stop is None:
-            return torch.zeros_like(moved)
-        state = self.state
-        says = stage.stop(state.record.so_far(stage))
-        if not isinstance(says, Tensor) or says.shape != moved.shape:
-            raise RunError(
-                f"the rule that stops stage {stage.name!r} says nothing of each image",
-                expected=f"a tensor of {len(moved)} booleans",
-                actual=str(list(says.shape)) if isinstance(says, Tensor) else type(says).__name__,
-            )
-        stopping = moved & says.to(moved)
-        for image in torch.nonzero(stopping).flatten().tolist():
-            rule = getattr(stage.stop, "__qualname__", None) or str(stage.stop)
-            state.notes[image].append(f"{stage.name!r} stopped after {state.step} of {stage.steps} steps ({rule})")
-        state.stopped = state.stopped | stopping
-        return stopping
 
     def _still(self, given: Given) -> View:
         """What something shows outside of any stage."""
@@ -445,19 +380,36 @@ class Loop:
             self.state.fitted = fitted
         return fitted
 
-    def _sentence(self, image: int, shown: bool) -> str:
-        state = self.state
-        parts = list(state.notes[image])
-        if bool(state.active[image]):
-            if state.stage < len(self.schedule.stages):
-                stage = self.schedule.stages[state.stage]
-                parts.append(f"ended early in stage {stage.name!r}, after {state.step} of {stage.steps} steps")
-            else:
-                parts.append("finished")
-        if not shown:
-            parts.append("the generated image is not finite: the input is returned")
-        sentence = "; ".join(parts)
-        return sentence[0].upper() + sentence[1:] + "."
+
+def stopping(stage: Stage, state: State, moved: Bool[Tensor, " b"]) -> Bool[Tensor, " b"]:
+    """Which images stop now, where they are, by the stage's rule; noted in the state.
+
+    Raises:
+        RunError: if the rule says something else.
+    """
+    if stage.stop is None:
+        return torch.zeros_like(moved)
+    says = stage.stop(state.record.so_far(stage))
+    if not isinstance(says, Tensor) or says.shape != moved.shape:
+        raise RunError(
+            f"the rule that stops stage {stage.name!r} says nothing of each image",
+            expected=f"a tensor of {len(moved)} booleans",
+            actual=str(list(says.shape)) if isinstance(says, Tensor) else type(says).__name__,
+        )
+    now = moved & says.to(moved)
+    for image in torch.nonzero(now).flatten().tolist():
+        rule = getattr(stage.stop, "__qualname__", None) or str(stage.stop)
+        state.notes[image].append(f"{stage.name!r} stopped after {state.step} of {stage.steps} steps ({rule})")
+    state.stopped = state.stopped | now
+    return now
+
+
+def _own(problem: Problem, name: str, value: Tensor) -> Tensor:
+    """The generator's own weight of that name, for each image, without a copy."""
+    generator = problem.models.generator
+    parameters = dict(generator.named_parameters()) if isinstance(generator, torch.nn.Module) else {}
+    own = parameters.get(name.removeprefix("weights."))
+    return value.clone() if own is None else own.detach().expand(value.shape)
 
 
 def _start_picture(problem: Problem, start: Given) -> Image:

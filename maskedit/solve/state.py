@@ -115,3 +115,24 @@ def chosen(which: Bool[Tensor, " b"], new: Tensor, old: Tensor) -> Tensor:
     if bool(which.all()):
         return new
     return torch.where(which.view(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+def remember(state: State, total: PerSample, moved: Bool[Tensor, " b"], *, keep_best: bool) -> None:
+    """What this step's values are of: the last that was finite and, if it is to be kept, the best so far.
+
+    Args:
+        state: changed.
+        total: of this step ``[b]``.
+        moved: images whose values count.
+        keep_best: keep the step with the lowest total.
+    """
+    for name, value in state.given.items():
+        if name not in state.live:
+            state.good[name] = chosen(moved, value, state.good[name])
+    if not keep_best:
+        return
+    best = state.best or Best(torch.full_like(total, float("inf")), {n: v.clone() for n, v in state.given.items()})
+    better = moved & (total < best.total)
+    given = {name: chosen(better, value, best.given[name]) for name, value in state.given.items()}
+    given |= {name: given[name].clone() for name in state.live}
+    state.best = Best(torch.where(better, total, best.total), given)

@@ -6,7 +6,7 @@ import torch
 
 from maskedit.blending import Patch
 from maskedit.errors import InputError
-from maskedit.photo.align import Alignment, Photo, check_size
+from maskedit.photo.alignment import Alignment, Photo, check_size
 from maskedit.photo.resample import resample
 from maskedit.types import Mask
 

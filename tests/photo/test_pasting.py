@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from maskedit.blending import AddChange, Paste, Patch, Redraw
 from maskedit.errors import InputError
 from maskedit.photo import Alignment, align, crop, paste
-from tests.photo.test_align import FACE, turned, waves
+from tests.photo.test_alignment import FACE, turned, waves
 
 
 def pasted(edited: torch.Tensor, mask: torch.Tensor) -> Patch:
