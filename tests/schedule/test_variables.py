@@ -4,10 +4,9 @@ import pytest
 import torch
 
 import maskedit as me
-from tests.solve.runs import problem
 
 
-def test_only_chosen_layers_move():
+def test_only_chosen_layers_move(problem):
     schedule = me.Schedule(me.Stage("fit", 3, me.preserve("skin"), vary=me.latent(lr=0.1, layers=[1])))
     this = problem()
     moved = me.run(this, schedule).latent - this.start_latent()
@@ -15,18 +14,18 @@ def test_only_chosen_layers_move():
     assert (moved[:, 1] != 0).any()
 
 
-def test_components_move_within_their_span():
+def test_components_move_within_their_span(problem64):
     schedule = me.Schedule(me.Stage("fit", 5, me.preserve("skin"), vary=me.latent(lr=0.1, components=2)))
-    this = problem()
+    this = problem64()
     moved = (me.run(this, schedule).latent - this.start_latent()).flatten(1)
     basis = this.models.latents.components[:2]
     assert (moved.norm(dim=1) > 0.01).all()
     torch.testing.assert_close(moved @ basis.T @ basis, moved)
 
 
-def test_a_direction_is_moved_along_and_nothing_else():
+def test_a_direction_is_moved_along_and_nothing_else(problem64):
     schedule = me.Schedule(me.Stage("fit", 5, me.attribute("smiling"), vary=me.latent(lr=0.1, along=["smiling"])))
-    this = problem()
+    this = problem64()
     result = me.run(this, schedule)
     moved = result.latent - this.start_latent()
     direction = this.models.latents.directions["smiling"]
@@ -35,7 +34,7 @@ def test_a_direction_is_moved_along_and_nothing_else():
     torch.testing.assert_close(moved, along[:, None, None] * direction)
 
 
-def test_several_variables_move_together():
+def test_several_variables_move_together(problem):
     both = me.Stage("both", 3, me.preserve("skin"), vary=[me.latent(lr=0.1), me.noise(lr=0.1)])
     this = problem()
     result = me.run(this, me.Schedule(both))
@@ -43,7 +42,7 @@ def test_several_variables_move_together():
     assert all((noise != 0).any() for noise in result.noises)
 
 
-def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them():
+def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them(problem):
     keep = me.preserve("skin")
     whole = me.Schedule(me.Stage("a", 6, keep, vary=me.latent(lr=0.05)))
     halves = me.Schedule(me.Stage("a", 3, keep, vary=me.latent(lr=0.05)), me.Stage("b", 3, keep, vary=me.unchanged()))
@@ -55,7 +54,7 @@ def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them():
     assert not torch.equal(one, three)
 
 
-def test_an_optimiser_that_needs_a_closure_is_refused():
+def test_an_optimiser_that_needs_a_closure_is_refused(problem):
     vary = me.latent(optimizer=torch.optim.LBFGS)
     with pytest.raises(me.InputError, match=r"LBFGS.*closure"):
         list(me.steps(problem(), me.Schedule(me.Stage("fit", 1, me.preserve("skin"), vary=vary))))

@@ -6,10 +6,10 @@ import pytest
 
 import maskedit as me
 from tests import toys
-from tests.solve.runs import edit, problem
+from tests.solve.runs import edit
 
 
-def test_steps_are_frozen_and_results_can_be_taken_after_any():
+def test_steps_are_frozen_and_results_can_be_taken_after_any(problem):
     steps = me.steps(problem(), edit())
     first = next(steps)
     with pytest.raises(FrozenInstanceError):
@@ -24,7 +24,7 @@ def test_steps_are_frozen_and_results_can_be_taken_after_any():
         first.result()
 
 
-def test_watching_sees_every_step():
+def test_watching_sees_every_step(problem):
     seen: list[me.Step] = []
     me.run(problem(), edit(), watch=seen.append)
     assert [s.index for s in seen] == list(range(16))
