@@ -102,6 +102,14 @@ def problem(device: torch.device, whole: torch.dtype) -> Callable[..., object]:
 
 
 @pytest.fixture(scope="session")
+def problem64(device: torch.device, float64: torch.dtype) -> Callable[..., object]:
+    """The same in float64, where digits matter that float32 does not have."""
+    from tests import toys
+
+    return partial(toys.problem, device=device, dtype=float64)
+
+
+@pytest.fixture(scope="session")
 def view(device: torch.device, whole: torch.dtype) -> Callable[..., object]:
     """:func:`tests.toys.view` likewise."""
     from tests import toys

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import maskedit as me
-from tests.solve.runs import only, problem
+from tests.solve.runs import only
 
 
 @pytest.mark.unhooked
@@ -16,7 +16,7 @@ from tests.solve.runs import only, problem
         me.Change(grown=torch.zeros(2, 1, 4, 4)),
     ],
 )
-def test_an_event_that_returns_the_wrong_shape_is_named(change):
+def test_an_event_that_returns_the_wrong_shape_is_named(problem, change):
     def meddle(moment):
         return change
 
@@ -25,7 +25,7 @@ def test_an_event_that_returns_the_wrong_shape_is_named(change):
         list(me.steps(problem(), schedule))
 
 
-def test_events_of_ones_own_are_applied_to_moving_images_only():
+def test_events_of_ones_own_are_applied_to_moving_images_only(problem):
     def reset(moment: me.Moment) -> me.Change:
         assert moment.stage == "fit"
         return me.Change(latent=torch.zeros_like(moment.latent))
@@ -34,7 +34,7 @@ def test_events_of_ones_own_are_applied_to_moving_images_only():
     assert (me.run(problem(), schedule).latent == 0).all()
 
 
-def test_an_event_before_backward_may_move_the_latent_alone():
+def test_an_event_before_backward_may_move_the_latent_alone(problem):
     def nudge(moment: me.Moment) -> me.Change:
         return me.Change(latent=moment.latent + 0.1)
 
@@ -45,7 +45,7 @@ def test_an_event_before_backward_may_move_the_latent_alone():
     assert not any(noise.requires_grad for noise in result.noises)
 
 
-def test_masks_grow_for_images_that_still_move_only():
+def test_masks_grow_for_images_that_still_move_only(problem64):
     """An image that has stopped keeps the mask that it stopped with, whatever the others do after."""
     grow = me.Stage(
         "edit",
@@ -56,7 +56,7 @@ def test_masks_grow_for_images_that_still_move_only():
         stop=me.Threshold(of="preserve", value=2e-4),
     )
     schedule = me.Schedule(grow)
-    together = problem(3)
+    together = problem64(3)
     batch = me.run(together, schedule)
     lengths = (~batch.history.total.isnan()).sum(dim=1).tolist()
     assert len(set(lengths)) > 1, lengths
@@ -68,7 +68,7 @@ def test_masks_grow_for_images_that_still_move_only():
         assert (torch.nn.functional.avg_pool2d(mask, 2) - before).abs().max() > 1e-3  # it has grown at all
 
 
-def test_the_target_is_where_it_is_seen_now():
+def test_the_target_is_where_it_is_seen_now(problem):
     seen = []
 
     def look(moment: me.Moment) -> None:
@@ -84,10 +84,10 @@ def test_the_target_is_where_it_is_seen_now():
         assert not torch.equal(skin, mouth)
 
 
-def test_noise_is_drawn_from_each_images_own_generator_and_normalised():
+def test_noise_is_drawn_from_each_images_own_generator_and_normalised(problem64):
     def draw(seeds: list[int]) -> list[torch.Tensor]:
         stage = me.Stage("fit", 1, me.preserve("skin"), vary=me.latent(lr=0.0), on_enter=[me.RedrawNoise()])
-        return list(me.run(problem(), me.Schedule(stage), seeds=seeds).noises)
+        return list(me.run(problem64(), me.Schedule(stage), seeds=seeds).noises)
 
     one, other = draw([1, 2]), draw([2, 1])
     for a, b in zip(one, other, strict=True):
@@ -97,6 +97,6 @@ def test_noise_is_drawn_from_each_images_own_generator_and_normalised():
     stage = me.Stage(
         "fit", 1, me.preserve("skin"), vary=me.latent(), on_enter=[me.RedrawNoise()], after_step=[me.NormalizeNoise()]
     )
-    for noise in me.run(problem(), me.Schedule(stage)).noises:
+    for noise in me.run(problem64(), me.Schedule(stage)).noises:
         assert noise.mean(dim=(1, 2, 3)).tolist() == pytest.approx([0, 0], abs=1e-9)
         assert noise.std(dim=(1, 2, 3)).tolist() == pytest.approx([1, 1])

@@ -3,10 +3,9 @@
 import torch
 
 import maskedit as me
-from tests.solve.runs import problem
 
 
-def test_threshold_stops_each_image_by_itself():
+def test_threshold_stops_each_image_by_itself(problem):
     schedule = me.Schedule(
         me.Stage("fit", 50, me.preserve("skin"), vary=me.latent(lr=0.05), stop=me.Threshold("preserve", 2e-4))
     )
@@ -19,7 +18,7 @@ def test_threshold_stops_each_image_by_itself():
         assert f"stopped after {len(values) - 1} of 50 steps (preserve <= 0.0002)" in result.status[i]
 
 
-def test_plateau_waits_for_its_patience():
+def test_plateau_waits_for_its_patience(problem):
     flat = me.Schedule(
         me.Stage("fit", 50, me.preserve("skin"), vary=me.latent(lr=0.0), stop=me.Plateau(patience=7, tolerance=0.01))
     )

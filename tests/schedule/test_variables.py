@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import maskedit as me
-from tests.solve.runs import only, problem
+from tests.solve.runs import only
 
 
-def test_only_chosen_layers_move():
+def test_only_chosen_layers_move(problem):
     schedule = me.Schedule(me.Stage("fit", 3, me.preserve("skin"), vary=me.latent(lr=0.1, layers=[1])))
     this = problem()
     moved = me.run(this, schedule).latent - this.start_latent()
@@ -17,18 +17,18 @@ def test_only_chosen_layers_move():
     assert (moved[:, 1] != 0).any()
 
 
-def test_components_move_within_their_span():
+def test_components_move_within_their_span(problem64):
     schedule = me.Schedule(me.Stage("fit", 5, me.preserve("skin"), vary=me.latent(lr=0.1, components=2)))
-    this = problem()
+    this = problem64()
     moved = (me.run(this, schedule).latent - this.start_latent()).flatten(1)
     basis = this.models.latents.components[:2]
     assert (moved.norm(dim=1) > 0.01).all()
     torch.testing.assert_close(moved @ basis.T @ basis, moved)
 
 
-def test_a_direction_is_moved_along_and_nothing_else():
+def test_a_direction_is_moved_along_and_nothing_else(problem64):
     schedule = me.Schedule(me.Stage("fit", 5, me.attribute("smiling"), vary=me.latent(lr=0.1, along=["smiling"])))
-    this = problem()
+    this = problem64()
     result = me.run(this, schedule)
     moved = result.latent - this.start_latent()
     direction = this.models.latents.directions["smiling"]
@@ -37,7 +37,7 @@ def test_a_direction_is_moved_along_and_nothing_else():
     torch.testing.assert_close(moved, along[:, None, None] * direction)
 
 
-def test_several_variables_move_together():
+def test_several_variables_move_together(problem):
     both = me.Stage("both", 3, me.preserve("skin"), vary=[me.latent(lr=0.1), me.noise(lr=0.1)])
     this = problem()
     result = me.run(this, me.Schedule(both))
@@ -45,7 +45,7 @@ def test_several_variables_move_together():
     assert all((noise != 0).any() for noise in result.noises)
 
 
-def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them():
+def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them(problem):
     keep = me.preserve("skin")
     whole = me.Schedule(me.Stage("a", 6, keep, vary=me.latent(lr=0.05)))
     halves = me.Schedule(me.Stage("a", 3, keep, vary=me.latent(lr=0.05)), me.Stage("b", 3, keep, vary=me.unchanged()))
@@ -57,13 +57,13 @@ def test_unchanged_keeps_the_moments_and_a_new_variable_forgets_them():
     assert not torch.equal(one, three)
 
 
-def test_an_optimiser_with_a_closure_is_asked_for_each_image_by_itself():
+def test_an_optimiser_with_a_closure_is_asked_for_each_image_by_itself(problem64):
     vary = me.latent(lr=0.5, optimizer=partial(torch.optim.LBFGS, max_iter=4, line_search_fn="strong_wolfe"))
     schedule = me.Schedule(me.Stage("fit", 5, me.preserve("skin"), vary=vary))
-    both = me.run(problem(2), schedule)
+    both = me.run(problem64(2), schedule)
     assert (both.history.total[:, -1] < 0.1 * both.history.total[:, 0]).all()
     assert (both.history.evaluations[:, 0] > 1).all()  # its own evaluation, and those of the line search
-    alone = [me.run(only(i, problem(2)), schedule) for i in range(2)]
+    alone = [me.run(only(i, problem64(2)), schedule) for i in range(2)]
     torch.testing.assert_close(both.latent, torch.cat([a.latent for a in alone]), rtol=1e-6, atol=1e-9)
 
 

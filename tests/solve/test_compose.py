@@ -6,11 +6,10 @@ import torch
 import maskedit as me
 from maskedit.losses import SemanticKL
 from tests import toys
-from tests.solve.runs import problem
 
 
 @pytest.mark.parametrize("kind", [me.Paste, me.AddChange, me.Redraw, me.Tint])
-def test_what_is_seen_after_the_blend_is_what_the_run_returns(kind):
+def test_what_is_seen_after_the_blend_is_what_the_run_returns(problem, kind):
     """The classifier looks at the blended picture, which the first step's result is."""
     look = me.attribute("smiling", target=1.0, seen_in="blended")
     since = {} if kind is me.Paste else {"since": "fit"}
@@ -29,7 +28,7 @@ def test_what_is_seen_after_the_blend_is_what_the_run_returns(kind):
     assert (seen[:, -1] < seen[:, 0]).all()
 
 
-def test_the_blended_picture_is_seen_with_one_call_of_the_classifier_a_step():
+def test_the_blended_picture_is_seen_with_one_call_of_the_classifier_a_step(problem):
     look = me.attribute("smiling", seen_in="blended")
     schedule = me.Schedule(me.Stage("edit", 4, look, vary=me.latent()), blend=me.AddChange())
     this = problem()
@@ -41,7 +40,7 @@ def test_the_blended_picture_is_seen_with_one_call_of_the_classifier_a_step():
     assert spent["generator"] == 4 + 1 + 1  # each step, what the change is counted from, the result
 
 
-def test_a_blended_picture_that_cannot_be_is_refused():
+def test_a_blended_picture_that_cannot_be_is_refused(problem):
     look = me.attribute("smiling", seen_in="blended")
     stages = me.Stage("fit", 1, look, vary=me.latent()), me.Stage("edit", 1, look, vary=me.latent())
     with pytest.raises(me.InputError, match="without a blend"):

@@ -7,11 +7,11 @@ import pytest
 from torch import nn
 
 import maskedit as me
-from tests.solve.runs import edit, problem, same
+from tests.solve.runs import edit, same
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_control_c_returns_what_there_is_after_the_step_under_way(tmp_path):
+def test_control_c_returns_what_there_is_after_the_step_under_way(problem, tmp_path):
     def watch(step: me.Step) -> None:
         if step.index == 6:
             os.kill(os.getpid(), signal.SIGINT)
@@ -24,7 +24,7 @@ def test_control_c_returns_what_there_is_after_the_step_under_way(tmp_path):
     same(me.run(problem(), edit(), resume=tmp_path / "run.safetensors"), me.run(problem(), edit()))
 
 
-def test_control_c_before_the_first_step_is_not_swallowed():
+def test_control_c_before_the_first_step_is_not_swallowed(problem):
     class Stops(nn.Module):
         def forward(self, x):
             raise KeyboardInterrupt

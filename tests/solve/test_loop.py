@@ -12,7 +12,7 @@ from torch import nn
 
 import maskedit as me
 from tests import toys
-from tests.solve.runs import edit, only, problem, same
+from tests.solve.runs import edit, only, same
 from tests.toys import Distance
 
 
@@ -39,7 +39,7 @@ def test_an_edit_changes_what_it_should_and_nothing_else():
     assert result.history.stages == (("fit", 60), ("edit", 80))
 
 
-def test_rates_are_functions_of_the_step_in_their_stage():
+def test_rates_are_functions_of_the_step_in_their_stage(problem):
     seen: list[int] = []
 
     def ramp(step: int) -> float:
@@ -58,7 +58,7 @@ def test_rates_are_functions_of_the_step_in_their_stage():
         assert torch.equal(step.latent, steps[1].latent)  # the rate is 0
 
 
-def test_each_model_is_called_at_most_once_a_step_and_only_for_what_is_read():
+def test_each_model_is_called_at_most_once_a_step_and_only_for_what_is_read(problem):
     trio = toys.models()
     schedule = edit()
     counts = []
@@ -74,7 +74,7 @@ def test_each_model_is_called_at_most_once_a_step_and_only_for_what_is_read():
     assert set(trio.classifier.calls) == {("smiling", "wearing_lipstick", "pale_skin")}
 
 
-def test_a_term_that_reads_only_the_latent_draws_no_picture():
+def test_a_term_that_reads_only_the_latent_draws_no_picture(problem):
     trio = toys.models()
     near = me.Term("near", Distance(), reads=lambda v: (v.latent, v.start.latent))
     schedule = me.Schedule(me.Stage("stay", 3, near, vary=me.latent(lr=0.1)), blend=None)
@@ -93,7 +93,7 @@ def test_starts(start):
     torch.testing.assert_close(step.latent, expected[start])
 
 
-def test_models_weights_get_no_gradient():
+def test_models_weights_get_no_gradient(problem):
     class Weighted(toys.ToyGenerator):
         def __init__(self) -> None:
             super().__init__()
@@ -110,12 +110,12 @@ def test_models_weights_get_no_gradient():
 @pytest.mark.parametrize(
     "optimizer", [torch.optim.Adam, torch.optim.AdamW, partial(torch.optim.SGD, momentum=0.9), torch.optim.RMSprop]
 )
-def test_a_batch_of_edits_equals_the_same_edits_done_alone(optimizer):
+def test_a_batch_of_edits_equals_the_same_edits_done_alone(problem64, optimizer):
     stages = [
         replace(s, vary=me.latent(lr=0.05, optimizer=optimizer)) if s.name in ("fit", "edit") else s for s in edit()
     ]
     schedule = me.Schedule(*stages)
-    together = problem(3)
+    together = problem64(3)
     batch = me.run(together, schedule, seeds=[4, 5, 4])
     for i, seed in enumerate([4, 5, 4]):
         alone = me.run(only(i, together), schedule, seeds=[seed])
@@ -125,13 +125,13 @@ def test_a_batch_of_edits_equals_the_same_edits_done_alone(optimizer):
             torch.testing.assert_close(batch.history.raw[name][i : i + 1], values, rtol=1e-6, atol=1e-6)
 
 
-def test_a_batch_equals_its_singles_also_when_images_stop_at_different_steps():
+def test_a_batch_equals_its_singles_also_when_images_stop_at_different_steps(problem64):
     stop = me.Threshold("total", 2e-4)
     schedule = me.Schedule(
         me.Stage("fit", 40, 2.0 * me.preserve("skin"), vary=me.latent(lr=0.05), stop=stop),
         me.Stage("more", 5, me.preserve("skin"), vary=me.unchanged(), on_enter=[me.RedrawNoise()]),
     )
-    together = problem(3)
+    together = problem64(3)
     batch = me.run(together, schedule)
     lengths = (~batch.history.total.isnan()).sum(dim=1).tolist()
     assert len(set(lengths)) > 1, lengths
@@ -144,8 +144,8 @@ def test_a_batch_equals_its_singles_also_when_images_stop_at_different_steps():
 
 @given(st.permutations([0, 1, 2]))
 @settings(max_examples=4)
-def test_permuting_the_batch_permutes_the_results(order):
-    this = problem(3)
+def test_permuting_the_batch_permutes_the_results(problem64, order):
+    this = problem64(3)
     seeds = [7, 8, 9]
     plain = me.run(this, edit(), seeds=seeds)
     mixed = me.run(
@@ -155,7 +155,7 @@ def test_permuting_the_batch_permutes_the_results(order):
     torch.testing.assert_close(mixed.image, plain.image[list(order)], rtol=1e-9, atol=1e-9)
 
 
-def test_seeds_decide_the_noise_and_global_randomness_does_not():
+def test_seeds_decide_the_noise_and_global_randomness_does_not(problem):
     this = problem(2)
     one = me.run(this, edit(), seeds=[1, 2])
     torch.manual_seed(99)
@@ -166,7 +166,7 @@ def test_seeds_decide_the_noise_and_global_randomness_does_not():
     assert not torch.equal(one.noises[2][1], other.noises[2][1])
 
 
-def test_deterministic_algorithms_are_switched_on_inside_steps_only():
+def test_deterministic_algorithms_are_switched_on_inside_steps_only(problem):
     seen: list[bool] = []
 
     class Looks(nn.Module):
@@ -187,7 +187,7 @@ def test_deterministic_algorithms_are_switched_on_inside_steps_only():
 
 
 @pytest.mark.parametrize("value", ["scalar", "row", "number"])
-def test_a_loss_that_is_not_per_image_is_named(value):
+def test_a_loss_that_is_not_per_image_is_named(problem, value):
     class Wrong(nn.Module):
         def forward(self, x):
             return {"scalar": x.mean(), "row": x.flatten(1).mean(1)[None], "number": 1.0}[value]
@@ -199,7 +199,7 @@ def test_a_loss_that_is_not_per_image_is_named(value):
         list(me.steps(problem(), schedule))
 
 
-def test_an_objective_that_does_not_depend_on_what_varies_is_named():
+def test_an_objective_that_does_not_depend_on_what_varies_is_named(problem):
     schedule = me.Schedule(me.Stage("fit", 1, me.white_noise(), vary=me.latent()))
     with pytest.raises(me.RunError, match="'fit': no term depends"):
         list(me.steps(problem(), schedule))

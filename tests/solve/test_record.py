@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 import maskedit as me
 from tests import toys
-from tests.solve.runs import edit, problem
+from tests.solve.runs import edit
 
 
-def test_history_is_linear_in_the_weights():
+def test_history_is_linear_in_the_weights(problem):
     weight = 0.25
     schedule = me.Schedule(me.Stage("fit", 3, weight * me.preserve("skin"), vary=me.latent(lr=0.01)))
     history = me.run(problem(), schedule).history
@@ -19,7 +19,7 @@ def test_history_is_linear_in_the_weights():
     torch.testing.assert_close(history.total, history.weighted["fit.preserve"])
 
 
-def test_keep_best_ends_at_the_lowest_total():
+def test_keep_best_ends_at_the_lowest_total(problem):
     def run(keep_best: bool) -> tuple[me.Result, Tensor]:
         stage = me.Stage("fit", 15, me.preserve("skin"), vary=me.latent(lr=1.5), keep_best=keep_best)
         steps, result = [], None
@@ -56,7 +56,7 @@ class Breaks(nn.Module):
 
 
 @pytest.mark.parametrize("how", ["value", "gradient"])
-def test_an_image_that_is_not_finite_is_frozen_and_named_and_the_others_go_on(how):
+def test_an_image_that_is_not_finite_is_frozen_and_named_and_the_others_go_on(problem, how):
     def schedule(breaks: bool) -> me.Schedule:
         term = me.Term("risky", Breaks(image=1, call=3 if breaks else 10**9, how=how), reads=lambda v: v.image)
         return me.Schedule(me.Stage("fit", 8, term + me.preserve("skin"), vary=me.latent(lr=0.05)))
@@ -77,7 +77,7 @@ def test_an_image_that_is_not_finite_is_frozen_and_named_and_the_others_go_on(ho
     assert torch.equal(result.latent[1], early.latent[1])  # the last latent whose loss was finite
 
 
-def test_when_every_image_is_frozen_the_run_ends_and_returns_the_input():
+def test_when_every_image_is_frozen_the_run_ends_and_returns_the_input(problem):
     class Broken(toys.ToyGenerator):
         def synthesize(self, latent, noises):
             return super().synthesize(latent, noises) * float("nan")

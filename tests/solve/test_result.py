@@ -8,10 +8,10 @@ import torch
 
 import maskedit as me
 from tests import toys
-from tests.solve.runs import edit, problem
+from tests.solve.runs import edit
 
 
-def test_steps_are_frozen_and_results_can_be_taken_after_any():
+def test_steps_are_frozen_and_results_can_be_taken_after_any(problem):
     steps = me.steps(problem(), edit())
     first = next(steps)
     with pytest.raises(FrozenInstanceError):
@@ -26,7 +26,7 @@ def test_steps_are_frozen_and_results_can_be_taken_after_any():
         first.result()
 
 
-def test_watching_sees_every_step():
+def test_watching_sees_every_step(problem):
     seen: list[me.Step] = []
     me.run(problem(), edit(), watch=seen.append)
     assert [s.index for s in seen] == list(range(16))
@@ -43,7 +43,7 @@ def test_what_users_see_prints_in_a_line():
     assert "History(fit: 1 steps; fit.preserve)" in text
 
 
-def test_a_notebook_shows_each_picture_before_and_after_with_its_sentence():
+def test_a_notebook_shows_each_picture_before_and_after_with_its_sentence(problem):
     result = me.run(problem(), edit())
     shown = result._repr_html_()
     assert torch.equal(result.original, problem().image)

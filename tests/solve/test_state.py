@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import maskedit as me
-from tests.solve.runs import edit, problem, same
+from tests.solve.runs import edit, same
 
 
 @pytest.mark.parametrize("at", range(15))
-def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(tmp_path, at):
+def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(problem, tmp_path, at):
     file = tmp_path / "run.safetensors"
     unbroken = me.run(problem(), edit(keep_best=True), seeds=[3, 4])
     for step in me.steps(problem(), edit(keep_best=True), seeds=[3, 4]):
@@ -29,7 +29,7 @@ def test_a_resumed_run_is_the_unbroken_one_bit_for_bit(tmp_path, at):
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9), torch.optim.NAdam])
 @pytest.mark.parametrize("choice", [{}, {"layers": [0, 2]}, {"components": 3}, {"along": ["smiling"]}])
-def test_every_variable_and_optimiser_resumes(tmp_path, optimizer, choice):
+def test_every_variable_and_optimiser_resumes(problem, tmp_path, optimizer, choice):
     stage = me.Stage("fit", 6, me.preserve("skin"), vary=me.latent(lr=0.05, optimizer=optimizer, **choice))
     schedule = me.Schedule(stage)
     for step in me.steps(problem(), schedule):
@@ -54,20 +54,20 @@ me.run(problem(), edit(), seeds=[1, 2], watch=watch, save=sys.argv[1], save_ever
 """
 
 
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
+def test_a_killed_run_resumes_to_the_same_bits(problem64, tmp_path):
     file = tmp_path / "run.safetensors"
     killed = subprocess.run([sys.executable, "-c", KILLED, str(file), str(ROOT)], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        resumed = me.run(problem(), edit(), resume=file)
-        same(resumed, me.run(problem(), edit(), seeds=[1, 2]))
+        resumed = me.run(problem64(), edit(), resume=file)
+        same(resumed, me.run(problem64(), edit(), seeds=[1, 2]))
     finally:
         torch.set_num_threads(threads)
 
 
-def test_resuming_refuses_another_run(tmp_path):
+def test_resuming_refuses_another_run(problem, tmp_path):
     file = tmp_path / "run"
     next(me.steps(problem(), edit())).save(file)
     with pytest.raises(me.CheckpointError, match="another schedule"):
@@ -83,7 +83,7 @@ def test_resuming_refuses_another_run(tmp_path):
         me.run(problem(), edit(), resume=tmp_path / "torn")
 
 
-def test_other_threads_are_warned_of(tmp_path):
+def test_other_threads_are_warned_of(problem, tmp_path):
     file = tmp_path / "run"
     next(me.steps(problem(), edit())).save(file)
     threads = torch.get_num_threads()

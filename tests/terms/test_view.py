@@ -7,7 +7,6 @@ import torch.nn.functional as F
 import maskedit as me
 from maskedit.terms import Reads, Shown, see_original
 from tests import toys
-from tests.solve.runs import problem
 from tests.toys import Distance
 
 
@@ -47,7 +46,7 @@ def test_models_that_answer_something_else_are_named(broken, says):
         list(me.steps(me.Problem(trio, toys.pictures(1)), schedule))
 
 
-def test_a_region_that_a_term_did_not_declare_is_named():
+def test_a_region_that_a_term_did_not_declare_is_named(problem):
     sneaky = me.Term("sneaky", Distance(), reads=lambda v: (v.region("mouth"), v.region("mouth")))
     with pytest.raises(me.InputError, match=r"'mouth'.*regions=\['mouth'\]"):
         list(me.steps(problem(), me.Schedule(me.Stage("fit", 1, sneaky, vary=me.latent()), blend=None)))
