@@ -11,6 +11,7 @@ learning rates), so that the same class can be trained.
 """
 
 import math
+from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -102,9 +103,8 @@ class StyledConv(nn.Module):
             self.at_points = winograd.at_points(self.weight)
         return self.at_points
 
-    def factors(self, latent: Float[Tensor, "b dim"]) -> tuple[Float[Tensor, "b inputs"], Float[Tensor, "b outputs"]]:
+    def factors(self, style: Float[Tensor, "b inputs"]) -> tuple[Float[Tensor, "b inputs"], Float[Tensor, "b outputs"]]:
         """What to multiply input and output channels by; the rectifier's gain is folded into the latter."""
-        style = self.style(latent)
         power = self._power() if self.power is None or self.weight.requires_grad else self.power
         return style, (F.linear(style.square(), power) + EPSILON).rsqrt() * (self.scale * self.gain)
 
@@ -157,9 +157,9 @@ class ToRGB(nn.Module):
         self.weight = normal(colours, inputs)
         self.bias = nn.Parameter(torch.zeros(colours))
 
-    def factors(self, latent: Float[Tensor, "b dim"]) -> Float[Tensor, "b colours inputs"]:
+    def factors(self, style: Float[Tensor, "b inputs"]) -> Float[Tensor, "b colours inputs"]:
         """The weights per image: three rows are so few that scaling them beats scaling the features."""
-        return self.weight * (self.style(latent) * self.scale)[:, None, :]
+        return self.weight * (style * self.scale)[:, None, :]
 
     def forward(self, rgb: Float[Tensor, "b colours h w"], clamp: float | None) -> Float[Tensor, "b colours h w"]:
         """The colours that ``factors`` make of the features, with their bias."""
@@ -344,23 +344,61 @@ class StyleGAN2(nn.Module):
                 self.latent_average = average
         return average.repeat(self.latent_shape[0], 1)
 
-    def synthesize(self, latent: Latent, noises: NoiseMaps = ()) -> Image:
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What may be given in place of the generator's own, by name: :class:`maskedit.protocols.TakesInputs`.
+
+        ``styles.0``, ``styles.1``, ... are the styles in the order in which they are used (StyleSpace): of each size
+        its convolutions', then its colours'. ``features.8``, ``features.16``, ... are the features after a size's
+        convolutions (F space); what comes before them, its colours too, is left out.
+        """
+        parts = self._steered_parts()
+        shapes: dict[str, tuple[int, ...]] = {f"styles.{i}": (p.weight.shape[1],) for i, (p, _) in enumerate(parts)}
+        return shapes | {f"features.{4 << i}": (c, 4 << i, 4 << i) for i, c in enumerate(self.channels[:-1])}
+
+    @property
+    def shows(self) -> tuple[str, ...]:
+        """What terms may look at beside the picture, by name: the features of each size."""
+        return tuple(f"features.{4 << i}" for i in range(len(self.channels)))
+
+    @torch.no_grad()
+    def inputs_of(self, latent: Latent, noises: NoiseMaps, names: Sequence[str]) -> dict[str, Tensor]:
+        """What it takes by itself for these latents, by name."""
+        own = {f"styles.{i}": style for i, style in enumerate(self._styles(latent, {}))}
+        features = [name for name in names if name.startswith("features.")]
+        if features:
+            own |= self.synthesize_showing(latent, noises, features)[1]
+        return {name: own[name] for name in names}
+
+    def synthesize(self, latent: Latent, noises: NoiseMaps = (), inputs: Map[str, Tensor] | None = None) -> Image:
         """Pictures, nominally in [0, 1] and not clamped.
 
         Args:
             latent: ``[b, layers, dim]``.
             noises: a map ``[b, 1, h, w]`` for each of ``noise_shapes``; none at all for no noise.
+            inputs: ``[b, *shape]`` for some of ``input_shapes``, in place of its own.
 
         Raises:
             InputError: if a shape does not fit this generator.
         """
-        self._check(latent, noises)
+        return self.synthesize_showing(latent, noises, (), inputs)[0]
+
+    def synthesize_showing(
+        self,
+        latent: Latent,
+        noises: NoiseMaps = (),
+        names: Sequence[str] = (),
+        inputs: Map[str, Tensor] | None = None,
+    ) -> tuple[Image, dict[str, Tensor]]:
+        """Pictures as of :meth:`synthesize`, and some of what it ``shows``, by name."""
+        inputs = inputs or {}
+        self._check(latent, noises, inputs)
         first_drawn = len(self.channels) - len(self.to_rgbs)
         with torch.autocast(latent.device.type, enabled=False):  # styles and demodulation stay in full precision
-            conv_factors = [conv.factors(latent[:, i]) for i, conv in enumerate(self.convs)]
-            rgb_factors = [
-                to_rgb.factors(latent[:, 2 * i + 1]) for i, to_rgb in enumerate(self.to_rgbs, start=first_drawn)
-            ]
+            convs, rgbs = self._steered()
+            styles = self._styles(latent, inputs)
+            conv_factors = [conv.factors(styles[i]) for conv, i in zip(self.convs, convs, strict=True)]
+            rgb_factors = [to_rgb.factors(styles[i]) for to_rgb, i in zip(self.to_rgbs, rgbs, strict=True)]
 
         def level(i: int, x: Tensor, rgb: Tensor | None) -> tuple[Tensor, Tensor | None]:
             drawn, skipped = i - first_drawn, self.skips[i - 1](x) if self.skips and i > 0 else None
@@ -380,16 +418,60 @@ class StyleGAN2(nn.Module):
         x: Tensor = self.constant.expand(len(latent), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         rgb: Tensor | None = None
         largest = range(len(self.channels))[-CHECKPOINTED:] if self.checkpointed and torch.is_grad_enabled() else ()
-        for i in range(len(self.channels)):
+        given = [i for i in range(len(self.channels)) if f"features.{4 << i}" in inputs]
+        if given:  # the last of them makes the others idle
+            x = inputs[f"features.{4 << given[-1]}"].contiguous(memory_format=torch.channels_last)
+        shown = {f"features.{4 << given[-1]}": x} if given else {}
+        for i in range(given[-1] + 1 if given else 0, len(self.channels)):
             if i in largest:
                 x, rgb = checkpoint(level, i, x, rgb, use_reentrant=False)
             else:
                 x, rgb = level(i, x, rgb)
+            if f"features.{4 << i}" in names:
+                shown[f"features.{4 << i}"] = x
         assert rgb is not None  # the last level draws
-        return (rgb * 0.5 + 0.5).expand(-1, 3, -1, -1)
+        return (rgb * 0.5 + 0.5).expand(-1, 3, -1, -1), {name: shown[name] for name in names}
 
-    def _check(self, latent: Tensor, noises: Sequence[Tensor]) -> None:
+    def _steered(self) -> tuple[list[int], list[int]]:
+        """The numbers of the convolutions' styles, and of the colours'."""
+        first_drawn, count = len(self.channels) - len(self.to_rgbs), 0
+        convs: list[int] = []
+        rgbs: list[int] = []
+        for i in range(len(self.channels)):
+            own = 1 if i == 0 else 2
+            convs += range(count, count + own)
+            count += own
+            if i >= first_drawn:
+                rgbs.append(count)
+                count += 1
+        return convs, rgbs
+
+    def _steered_parts(self) -> list[tuple[StyledConv | ToRGB, int]]:
+        """What the styles steer, in their order, and the row of W+ that each is made of."""
+        first_drawn = len(self.channels) - len(self.to_rgbs)
+        rows = [*range(len(self.convs)), *(2 * i + 1 for i in range(first_drawn, len(self.channels)))]
+        convs, rgbs = self._steered()
+        parts: list[StyledConv | ToRGB] = [*self.convs, *self.to_rgbs]
+        places = zip((*convs, *rgbs), parts, rows, strict=True)
+        return [(part, row) for _, part, row in sorted(places, key=lambda place: place[0])]
+
+    def _styles(self, latent: Tensor, inputs: Map[str, Tensor]) -> list[Tensor]:
+        """The style of each layer, in order: given, or of its row of the latent."""
+        return [
+            inputs[f"styles.{i}"] if f"styles.{i}" in inputs else part.style(latent[:, row])
+            for i, (part, row) in enumerate(self._steered_parts())
+        ]
+
+    def _check(self, latent: Tensor, noises: Sequence[Tensor], inputs: Map[str, Tensor]) -> None:
         check_latent(latent, self.latent_shape)
+        known = self.input_shapes if inputs else {}
+        for name, value in inputs.items():
+            if name not in known or tuple(value.shape) != (len(latent), *known[name]):
+                raise InputError(
+                    f"the input {name!r} does not fit this generator",
+                    expected=str([len(latent), *known[name]]) if name in known else "a name in its input_shapes",
+                    actual=str(list(value.shape)),
+                )
         expected = [(len(latent), 1, *shape) for shape in self.noise_shapes]
         actual = [tuple(noise.shape) for noise in noises]
         if actual and actual != expected:
