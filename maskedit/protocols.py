@@ -6,11 +6,12 @@ and give RGB in [0, 1] (a model's own range is its own business), and let gradie
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskedit.types import Image, Latent, Logits, NoiseMaps, Regions
 
@@ -168,3 +169,25 @@ class Models:
     encoder: Encoder | None = None
     mean_latent: Float[Tensor, "layers dim"] | None = None
     latents: LatentDistribution | None = None
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Models":
+        """The same models on another device or in another type, as of ``nn.Module.to``: modules are moved in place.
+
+        Args:
+            device: where they shall work; None leaves them where they are.
+            dtype: of their weights, and of the mean latent and the distribution; None leaves it.
+        """
+        how: dict[str, Any] = {
+            name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None
+        }
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, Tensor | nn.Module):
+                return value.to(**how)
+            if isinstance(value, Mapping):
+                return {name: moved(entry) for name, entry in value.items()}
+            if isinstance(value, LatentDistribution):
+                return LatentDistribution(*(moved(getattr(value, field.name)) for field in fields(value)))
+            return value
+
+        return Models(**{field.name: moved(getattr(self, field.name)) for field in fields(self)})
