@@ -9,6 +9,7 @@ direction, so that pictures may also be turned. Keys are those of NVIDIA's files
 import copy
 import math
 from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Any
 
@@ -393,14 +394,29 @@ class StyleGAN3(nn.Module):
         other._modules = {**other._modules, "synthesis": synthesis}
         return other
 
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """What may be given by name: the ``transform`` ``[b, 3, 3]``; :class:`maskedit.protocols.TakesInputs`."""
+        return {"transform": (3, 3)}
+
+    def inputs_of(self, latent: Latent, noises: NoiseMaps, names: Sequence[str]) -> dict[str, Tensor]:
+        """Its own transform, for each latent."""
+        return {name: self.synthesis.input.transform.expand(len(latent), 3, 3) for name in names}
+
     def synthesize(
-        self, latent: Latent, noises: NoiseMaps = (), *, transform: Float[Tensor, "... 3 3"] | None = None
+        self,
+        latent: Latent,
+        noises: NoiseMaps = (),
+        inputs: Map[str, Tensor] | None = None,
+        *,
+        transform: Float[Tensor, "... 3 3"] | None = None,
     ) -> Image:
         """Pictures, nominally in [0, 1] and not clamped.
 
         Args:
             latent: ``[b, layers, dim]``.
             noises: none.
+            inputs: ``transform``, by that name.
             transform: turns and shifts the pictures, one for all or one for each, e.g. from
                 :func:`~maskedit.models.networks.stylegan3_input.moved`; differentiable.
 
@@ -410,6 +426,9 @@ class StyleGAN3(nn.Module):
         check_latent(latent, self.latent_shape)
         if noises:
             raise InputError("StyleGAN3 takes no noise maps", expected="none", actual=str(len(noises)))
+        if unknown := set(inputs or {}) - {"transform"}:
+            raise InputError(f"StyleGAN3 takes no input {min(unknown)!r}", expected="'transform'")
+        transform = (inputs or {}).get("transform", transform)
         first, *rows, last = latent.unbind(1)
         layers, to_colours = self.synthesis.layers, self.synthesis.to_colours
         with torch.autocast(latent.device.type, enabled=False):  # styles and demodulation stay in full precision

@@ -60,6 +60,8 @@ CELEBAMASK = "CelebAMask-HQ: non-commercial research only"
 UNSTATED = "not stated by the authors"
 
 _ADA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/"
+_SG3 = "https://api.ngc.nvidia.com/v2/models/nvidia/research/stylegan3/versions/1/files/"
+_SG3_PAGE = "https://github.com/NVlabs/stylegan3"
 _ADA_PAGE = "https://github.com/NVlabs/stylegan2-ada-pytorch"
 _RELEASE_PAGE = "https://github.com/MartinPernus/MaskFaceGAN"
 _LPIPS_PAGE = "https://github.com/richzhang/PerceptualSimilarity"
@@ -103,6 +105,28 @@ DOWNLOADABLE: tuple[Weights, ...] = (
         data=FFHQ,
         loads="maskedit.models.files.generators:load_generator",
         urls=(_ADA + "transfer-learning-source-nets/ffhq-res256-mirror-paper256-noaug.pkl",),
+    ),
+    Weights(
+        name="stylegan3-t-ffhq-1024",
+        what="StyleGAN3 of faces, 1024 px, equivariant to translation",
+        file="stylegan3-t-ffhq-1024x1024.pkl",
+        page=_SG3_PAGE,
+        code=NVIDIA,
+        weights=NVIDIA,
+        data=FFHQ,
+        loads="maskedit.models.files.generators:load_generator",
+        urls=(_SG3 + "stylegan3-t-ffhq-1024x1024.pkl",),
+    ),
+    Weights(
+        name="stylegan3-r-ffhq-1024",
+        what="StyleGAN3 of faces, 1024 px, equivariant to translation and rotation",
+        file="stylegan3-r-ffhq-1024x1024.pkl",
+        page=_SG3_PAGE,
+        code=NVIDIA,
+        weights=NVIDIA,
+        data=FFHQ,
+        loads="maskedit.models.files.generators:load_generator",
+        urls=(_SG3 + "stylegan3-r-ffhq-1024x1024.pkl",),
     ),
     Weights(
         name="maskfacegan-classifier",

@@ -15,7 +15,7 @@ from maskedit.errors import InputError
 from maskedit.models.files.generators import generator_from_state
 from maskedit.models.networks.stylegan3 import Geometry, StyleGAN3, config_channels
 from maskedit.models.networks.stylegan3_input import moved
-from maskedit.protocols import Generator
+from maskedit.protocols import Generator, TakesInputs
 from tests.data import formula
 from tests.toys import ToyClassifier, ToyParser
 
@@ -271,3 +271,23 @@ def test_a_schedule_runs_without_noise() -> None:
 def test_misuse_gets_a_sentence(call: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         call(small())
+
+
+@pytest.mark.filterwarnings("ignore:the generator's pictures")
+def test_the_transform_is_a_named_input_that_may_move() -> None:
+    generator = small().double()
+    latent = torch.randn(2, *generator.latent_shape, dtype=torch.float64)
+    assert isinstance(generator, TakesInputs)
+    own = generator.inputs_of(latent, (), ["transform"])
+    torch.testing.assert_close(generator.synthesize(latent, (), own), generator.synthesize(latent))
+    turned = moved(0.2, 0.05, 0.0).double().expand(2, 3, 3)
+    torch.testing.assert_close(
+        generator.synthesize(latent, (), {"transform": turned}), generator.synthesize(latent, transform=turned)
+    )
+    goal = generator.synthesize(latent, transform=turned).detach().clamp(0, 1)
+    problem = me.Problem(me.Models(generator=generator.freeze()), goal, start=latent)
+    like = me.Term("like", me.each(torch.nn.MSELoss()))
+    stage = me.Stage("turn", 5, like, vary=me.inputs("transform", lr=0.01))
+    result = me.run(problem, me.Schedule(stage, blend=None))
+    assert (result.history.total[:, -1] < result.history.total[:, 0]).all()
+    assert result.moved["transform"].shape == (2, 3, 3)
