@@ -240,7 +240,11 @@ class View(Shown):
     @cached_property
     def blended(self) -> Shown:
         """The picture as the run would return it now, and what the models see in it."""
-        assert self._scene.compose is not None  # the schedule was checked: a term that needs a blend has one
+        if self._scene.compose is None:  # the schedule was checked: a term that needs a blend has one
+            raise RunError(
+                "a term looks at the blended picture, which an image evaluated alone does not have",
+                hint="Choose an optimiser whose step needs no closure, such as Adam.",
+            )
         image = self._scene.compose(self.image)
         return Shown(models=self._models, reads=self._reads, image=image, range=self._range)
 

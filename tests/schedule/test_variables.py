@@ -82,3 +82,10 @@ def test_an_optimiser_with_a_closure_is_asked_for_each_image_by_itself(problem64
 def test_what_cannot_be_is_refused_when_made(make, says):
     with pytest.raises(me.InputError, match=says):
         make()
+
+
+def test_a_closure_and_a_term_of_the_blended_picture_do_not_go_together(problem64):
+    look = me.attribute("smiling", seen_in="blended")
+    stage = me.Stage("edit", 2, look, vary=me.latent(lr=0.1, optimizer=torch.optim.LBFGS))
+    with pytest.raises(me.RunError, match=r"evaluated alone.*needs no closure"):
+        me.run(problem64(1), me.Schedule(stage))
